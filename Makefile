@@ -1,0 +1,44 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST_WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-full check bench fix clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## Show the queue at work; options in ARGS="..."
+	@$(BIN)/python -m checkmate_queue.cli demo $(ARGS)
+
+test: $(STAMP) ## Run the tests, except the long ones, with coverage (under 10 minutes)
+	$(BIN)/pytest -m "not full" -n $(PYTEST_WORKERS) --cov --cov-report=term $(ARGS)
+
+test-full: $(STAMP) ## Run the long tests: chaos, soak, long histories (up to 45 minutes)
+	$(BIN)/pytest -m full --timeout=900 --session-timeout=2700 $(ARGS)
+
+check: $(STAMP) ## Check format, lint, types and import directions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict src tests
+	$(BIN)/lint-imports
+
+bench: $(STAMP) ## Run the benchmarks; options in ARGS="..."
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+fix: $(STAMP) ## Format the code and repair what the linter can repair
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove caches and build output (the virtual environment stays)
+	rm -rf build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Checkmate Queue needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.13" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""Checkmate Queue: a job queue with pluggable backends."""
