@@ -1,0 +1,1 @@
+"""What tests of queues, and of backends, are made with."""
