@@ -1,0 +1,1 @@
+"""Backends: the engines that hold jobs, groups, deliveries and schedules."""

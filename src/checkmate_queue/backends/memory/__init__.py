@@ -1,0 +1,5 @@
+"""The memory backend: the executable specification, and what tests use."""
+
+from checkmate_queue.backends.memory.store import MemoryStore
+
+__all__ = ["MemoryStore"]
