@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkmate_queue.backends.memory.deliveries import claim, give_back, next_at, promote, settle
+from checkmate_queue.backends.memory.deliveries import claim, give_back, next_due, promote, settle
 from checkmate_queue.backends.memory.groups import end_group, enter_groups
 from checkmate_queue.backends.memory.leases import account_attendance, is_attended, lives
 from checkmate_queue.backends.memory.state import Membership, WorkerEpoch
@@ -112,7 +112,7 @@ def exchange(
         list(membership.last_claims),
         list(membership.last_refused),
         sorted(membership.cancelled),
-        next_at(queue),
+        next_due(queue),
         queue.paused,
     )
 

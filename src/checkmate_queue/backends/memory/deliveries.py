@@ -75,7 +75,8 @@ def make_ready(queue: QueueState, job: Job, groups: Sequence[Group], now: Millis
 def deliver(queue: QueueState, job: Job, group: Group, now: Millis) -> None:
     """Give a group its delivery of a job, behind all others of its priority."""
     delivery = Delivery(job, group, now)
-    job.deliveries[group] = group.deliveries[job.key] = delivery
+    group.deliveries[job.key] = delivery
+    job.open_deliveries += 1
     group.ready.append(delivery)
     queue.readied += 1
     if job.series is not None:
@@ -130,11 +131,11 @@ def expire(queue: QueueState, now: Millis) -> None:
         end_job(queue, job, "expired")
 
 
-def is_expired(job: Job, now: Millis) -> bool:
+def is_expired(queue: QueueState, job: Job, now: Millis) -> bool:
     """Whether the job's time has passed, so that its id is free although nothing swept it yet (J9)."""
     if job.expires_at is None or job.expires_at > now:
         return False
-    return all(delivery.claim_number == 0 for delivery in job.deliveries.values())
+    return all(delivery.claim_number == 0 for delivery in queue.deliveries_of(job))
 
 
 # -- claiming and settling -----------------------------------------------------------------------
@@ -244,13 +245,14 @@ def end(queue: QueueState, delivery: Delivery, outcome: Outcome) -> None:
         queue.due.remove(delivery)
         group.retrying -= 1
     group.ended[outcome] += 1
-    del group.deliveries[job.key], job.deliveries[group]
+    del group.deliveries[job.key]
+    job.open_deliveries -= 1
     if job.series is not None:
         _count_down(job.series.existing, group)
         if delivery.claim_number == 0:
             _count_down(job.series.waiting, group)
         _note_outcome(queue, job.series, outcome)
-    if not job.deliveries:
+    if not job.open_deliveries:
         _forget(queue, job)
 
 
@@ -269,11 +271,11 @@ def end_job(queue: QueueState, job: Job, outcome: Outcome) -> None:
 
 def end_waiting(queue: QueueState, job: Job, outcome: Outcome) -> None:
     """End what was never claimed of a job."""
-    if not job.deliveries:
+    if not job.open_deliveries:
         if job.key in queue.jobs:
             end_job(queue, job, outcome)
         return
-    for delivery in list(job.deliveries.values()):
+    for delivery in queue.deliveries_of(job):
         if delivery.claim_number == 0:
             end(queue, delivery, outcome)
 

@@ -33,8 +33,8 @@ def enter_groups(queue: QueueState, joins: Sequence[GroupJoin], now: Millis) -> 
     if durable:
         claim_unclaimed(queue, durable, now)
     for job in list(queue.jobs.values()) if late else ():
-        for group in late if job.deliveries else ():
-            if group not in job.deliveries:
+        for group in late if job.open_deliveries else ():
+            if job.key not in group.deliveries:
                 deliver(queue, job, group, now)
     return groups
 

@@ -62,7 +62,7 @@ def _group_stats(group: Group, now: Millis) -> GroupStats:
 def find_job(queue: QueueState, job_id: str, now: Millis) -> JobRecord | None:
     """See `Inspector.job`."""
     job = queue.user_jobs.get(job_id) or queue.schedule_jobs.get(job_id)
-    return None if job is None or is_expired(job, now) else as_record(job)
+    return None if job is None or is_expired(queue, job, now) else as_record(queue, job)
 
 
 def select_jobs(
@@ -74,17 +74,17 @@ def select_jobs(
 
 def _matching(queue: QueueState, state: JobState | None, after: int, now: Millis) -> Iterator[JobRecord]:
     for job in queue.jobs.values():
-        if job.key > after and not is_expired(job, now):
-            record = as_record(job)
+        if job.key > after and not is_expired(queue, job, now):
+            record = as_record(queue, job)
             if state is None or state == record.state or state in record.groups.values():
                 yield record
 
 
-def as_record(job: Job) -> JobRecord:
+def as_record(queue: QueueState, job: Job) -> JobRecord:
     """A living job with its state per group; the job's own is that of the group that is furthest on."""
     groups: dict[str, JobState] = {
         delivery.group.name: delivery.state
-        for delivery in job.deliveries.values()
+        for delivery in queue.deliveries_of(job)
         if delivery.state != "ended"
     }
     return JobRecord(

@@ -20,10 +20,10 @@ def cancel(queue: QueueState, job_id: str) -> CancelResult:
     job = queue.user_jobs.get(job_id) or queue.schedule_jobs.get(job_id)
     if job is None:
         return CancelResult(0, 0)
-    if not job.deliveries:
+    if not job.open_deliveries:
         end_job(queue, job, "cancelled")
         return CancelResult(1, 0)
-    deliveries = list(job.deliveries.values())
+    deliveries = queue.deliveries_of(job)
     running = [delivery for delivery in deliveries if delivery.state == "processing"]
     for delivery in deliveries:
         if delivery.state != "processing":

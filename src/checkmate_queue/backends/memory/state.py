@@ -20,7 +20,7 @@ DeliveryState: TypeAlias = Literal["pending", "processing", "retrying", "ended"]
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A living job: delayed (`due_at` is set), unclaimed, or with a delivery for each group that has it."""
+    """A living job: delayed (`due_at` is set), unclaimed, or with open deliveries, which its groups hold."""
 
     key: int
     id: str
@@ -34,7 +34,7 @@ class Job:
     series: Series | None = None
     due_at: Millis | None = None
     unclaimed_at: Millis | None = None
-    deliveries: dict[Group, Delivery] = field(default_factory=dict)
+    open_deliveries: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -171,6 +171,12 @@ class QueueState:
 
     def __post_init__(self) -> None:
         self.failed = FailedLog(self.limits)
+
+    def deliveries_of(self, job: Job) -> list[Delivery]:
+        """The open deliveries of a job."""
+        if not job.open_deliveries:
+            return []
+        return [group.deliveries[job.key] for group in self.groups.values() if job.key in group.deliveries]
 
     def wake(self) -> None:
         """Call the sleepers, once for each sleep."""
