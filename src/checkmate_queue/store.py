@@ -86,8 +86,8 @@ __all__ = [
     "Claim",
     "Clock",
     "Consumption",
-    "Fencing",
     "FencedError",
+    "Fencing",
     "Ingestion",
     "Inspector",
     "LeaseLostError",
@@ -234,8 +234,8 @@ class Consumption(Protocol):
         6. Returns all lapsed claims that this epoch holds (at most `BATCH`), and schedules that are due (at
            most `BATCH`).
 
-        With nothing due it costs one read. `next_at` covers due times, retries, schedules, expiries and
-        leases of others. Registers the caller as a sleeper.
+        With nothing due it costs one read. `next_at` covers delayed jobs, retries, schedules, expiries
+        and leases of others. Registers the caller as a sleeper.
         """
 
 

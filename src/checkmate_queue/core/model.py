@@ -173,7 +173,7 @@ class Exchange:
 
     `claims` are in starting order (J5). `refused` are the keys of settlements that found no claim of this
     epoch. `cancelled` are the keys this epoch and group still runs and should stop (L12). `next_at` is
-    when something of the queue is due next, or None.
+    when a delayed job, a retry or a schedule of the queue is due next, or None.
     """
 
     now: Millis

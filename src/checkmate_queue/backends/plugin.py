@@ -1,0 +1,152 @@
+"""How an engine is plugged in: an id, a config schema, and the factory of its store."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+from urllib.parse import SplitResult
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from checkmate_queue.core.errors import ConfigError, PluginNotFoundError
+from checkmate_queue.core.model import StoreLimits
+from checkmate_queue.store import Clock, Store
+
+DAY = 86_400
+
+
+class BackendConfig(BaseModel):
+    """The settings that every backend has; a plugin's schema adds its own. Spans are in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    concurrency: int = Field(
+        10, ge=1, le=10_000, description="Deliveries of one group that one process runs at once"
+    )
+    lease_seconds: float = Field(
+        30.0, ge=0.5, le=DAY, description="How long a worker may be silent before its deliveries go to others"
+    )
+    max_stalls: int = Field(3, ge=1, description="Lost leases after which a delivery fails as stalled")
+    max_payload_bytes: int = Field(1_048_576, ge=1, description="The largest payload, as JSON")
+    max_queue_size: int | None = Field(
+        None, ge=1, description="The most jobs a queue may hold; empty: no limit"
+    )
+    failed_retention_count: int = Field(10_000, ge=0, description="Failed entries kept per queue")
+    failed_retention_seconds: float = Field(7 * DAY, gt=0, description="How long failed entries are kept")
+    group_retention_seconds: float = Field(
+        7 * DAY, gt=0, description="How long an abandoned consumer group is kept"
+    )
+    unclaimed_retention_seconds: float = Field(
+        7 * DAY, gt=0, description="How long jobs wait for a first group"
+    )
+    max_block_seconds: float = Field(300.0, gt=0, description="How long leases outlive a blocked event loop")
+    patience_seconds: float = Field(5.0, ge=0, description="How long a call waits for an unreachable backend")
+    switch_patience_seconds: float = Field(
+        600.0, ge=0, description="How long a call waits for a switch of the backend"
+    )
+
+    @property
+    def limits(self) -> StoreLimits:
+        """What the engine applies by itself."""
+        return StoreLimits(
+            max_queue_size=self.max_queue_size,
+            failed_retention_count=self.failed_retention_count,
+            failed_retention_ms=round(self.failed_retention_seconds * 1000),
+            group_retention_ms=round(self.group_retention_seconds * 1000),
+            unclaimed_retention_ms=round(self.unclaimed_retention_seconds * 1000),
+        )
+
+
+C = TypeVar("C", bound=BackendConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of a plugin's stored config: `migrate` is a pure function of the stored mapping (L5)."""
+
+    from_version: int
+    to_version: int
+    migrate: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+class QueuePlugin(ABC, Generic[C]):
+    """An engine that queues can live in.
+
+    Give the class attributes and the two methods, and register it by the entry-point group
+    `checkmate_queue.plugins` or `manager.registry.register(plugin)`.
+    """
+
+    id: ClassVar[str]
+    display_name: ClassVar[str]
+    description: ClassVar[str]
+    schemes: ClassVar[tuple[str, ...]]
+    """The URL schemes that name this engine, such as `("sqlite",)`."""
+    config_version: ClassVar[int] = 1
+    migrations: ClassVar[tuple[Migration, ...]] = ()
+    config_schema: type[C]
+
+    @abstractmethod
+    def address_of(self, url: SplitResult) -> dict[str, Any]:
+        """The config fields that a URL's own parts give; its query is read elsewhere.
+
+        Raises `ConfigError` for an address that can't be meant.
+        """
+
+    @abstractmethod
+    def create_store(self, config: C, clock: Clock | None = None) -> Store:
+        """A store for this config, not opened yet. With a clock it tells the time by that (tests)."""
+
+    def validate(self, values: Mapping[str, Any]) -> C:
+        """The config with all defaults; raises `ConfigError` that names each wrong field (L7)."""
+        try:
+            return self.config_schema.model_validate(dict(values))
+        except ValidationError as error:
+            wrong = "; ".join(self._explain(item) for item in error.errors())
+            raise ConfigError(f"The {self.display_name} config is wrong: {wrong}") from None
+
+    def _explain(self, item: Any) -> str:
+        name = ".".join(str(part) for part in item["loc"]) or "config"
+        if item["type"] == "extra_forbidden":
+            known = ", ".join(sorted(self.config_schema.model_fields))
+            return f"there is no setting {name!r}; there are: {known}"
+        return f"{name}: {item['msg']}, not {item['input']!r:.100}"
+
+
+class QueuePluginRegistry:
+    """The plugins of one manager, by id."""
+
+    def __init__(self, plugins: tuple[QueuePlugin[Any], ...] = ()) -> None:
+        self._plugins: dict[str, QueuePlugin[Any]] = {}
+        for plugin in plugins:
+            self.register(plugin)
+
+    def register(self, plugin: QueuePlugin[Any]) -> None:
+        """Add a plugin; raises `ConfigError` where its id or one of its URL schemes is taken by another."""
+        for other in self._plugins.values():
+            if other.id == plugin.id:
+                raise ConfigError(f"A plugin of id {plugin.id!r} is registered already: {other.display_name}")
+            if taken := set(other.schemes) & set(plugin.schemes):
+                raise ConfigError(
+                    f"The URL scheme {taken.pop()!r} belongs to the plugin {other.id!r} already"
+                )
+        self._plugins[plugin.id] = plugin
+
+    def get_plugin(self, plugin_id: str) -> QueuePlugin[Any]:
+        """The plugin of this id; raises `PluginNotFoundError`."""
+        try:
+            return self._plugins[plugin_id]
+        except KeyError:
+            known = ", ".join(sorted(self._plugins)) or "none"
+            raise PluginNotFoundError(
+                f"No plugin of id {plugin_id!r} is registered (there are: {known})"
+            ) from None
+
+    def get_plugins(self) -> list[QueuePlugin[Any]]:
+        """All plugins, by id."""
+        return [self._plugins[plugin_id] for plugin_id in sorted(self._plugins)]
+
+    def for_scheme(self, scheme: str) -> QueuePlugin[Any] | None:
+        """The plugin that a URL of this scheme means, if it is registered."""
+        return next((p for p in self._plugins.values() if scheme in p.schemes), None)

@@ -1,0 +1,53 @@
+"""The SQLite backend as a plugin."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+from urllib.parse import SplitResult, unquote
+
+from pydantic import Field
+
+from checkmate_queue.backends.plugin import BackendConfig, QueuePlugin
+from checkmate_queue.backends.sqlite.store import SqliteStore
+from checkmate_queue.core.errors import ConfigError
+from checkmate_queue.store import Clock, Store
+
+
+class SqliteConfig(BackendConfig):
+    """Settings of the SQLite backend."""
+
+    path: str = Field(min_length=1, description="The database file; it is made where it does not exist")
+    synchronous: Literal["NORMAL", "FULL"] = Field(
+        "NORMAL",
+        description="FULL survives a power loss, NORMAL may lose the last commits; both survive crashes",
+    )
+    delay_multiplier: float = Field(1.0, gt=0, le=1000, description="Scales delays and intervals, for tests")
+
+
+class SqlitePlugin(QueuePlugin[SqliteConfig]):
+    """The embedded default: one file, shared by the processes of one machine."""
+
+    id: ClassVar[str] = "sqlite"
+    display_name: ClassVar[str] = "SQLite"
+    description: ClassVar[str] = "One file on this machine: no server, durable, shared by several processes"
+    schemes: ClassVar[tuple[str, ...]] = ("sqlite",)
+    config_schema: type[SqliteConfig] = SqliteConfig
+
+    def address_of(self, url: SplitResult) -> dict[str, Any]:
+        path = unquote(url.path)
+        if url.netloc or len(path) < 2:
+            raise ConfigError(
+                "A SQLite URL is 'sqlite:///relative/path.db' or 'sqlite:////absolute/path.db', "
+                f"not {url.geturl()!r}"
+            )
+        # Three slashes and a relative path, four and an absolute one.
+        return {"path": path[1:]}
+
+    def create_store(self, config: SqliteConfig, clock: Clock | None = None) -> Store:
+        return SqliteStore(
+            config.path,
+            synchronous=config.synchronous,
+            limits=config.limits,
+            clock=clock,
+            patience_ms=round(config.patience_seconds * 1000),
+        )

@@ -1,0 +1,78 @@
+"""What inspection and administration return to users: frozen plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from checkmate_queue.core.model import JobState, Misfire, Outcome
+
+Severity: TypeAlias = Literal["none", "warning", "critical"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecurringJobDetails:
+    """A recurring job: exactly one of `interval_seconds` and `cron_pattern` is set.
+
+    `next_run_at` is None where a cron pattern never matches again; `last_run_at` is the due time of the
+    last job it made, and `last_outcome` how the last finished delivery of one ended.
+    """
+
+    job_id: str
+    data: Any
+    interval_seconds: float | None
+    cron_pattern: str | None
+    timezone: str
+    priority: int
+    misfire: Misfire
+    overlap: bool
+    next_run_at: datetime | None
+    last_run_at: datetime | None
+    last_outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobDetails:
+    """A job in the queue. `state` is its most advanced one; `groups` has that of each delivery."""
+
+    id: str
+    data: Any
+    state: JobState
+    priority: int
+    timestamp: datetime
+    metadata: Mapping[str, str]
+    groups: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedJob:
+    """A delivery that used its tries (F4). `data` is None where the payload can't be read (X3)."""
+
+    entry_id: str
+    job_id: str
+    consumer_group: str
+    data: Any
+    error_type: str
+    message: str
+    traceback: str
+    attempts: int
+    failed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LagThresholds:
+    """At how many pending deliveries a queue's lag becomes a warning, and critical (L4)."""
+
+    warning: int = 100
+    critical: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a queue is behind (L4)."""
+
+    severity: Severity
+    pending: int
+    thresholds: LagThresholds

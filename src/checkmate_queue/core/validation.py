@@ -1,0 +1,89 @@
+"""Checks of what callers pass in; errors say what was wrong, with which value, and what would be right."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+
+from checkmate_queue.core.errors import InvalidArgumentError
+from checkmate_queue.core.model import MAX_PRIORITY, MIN_PRIORITY
+
+MAX_ID_BYTES = 512
+MAX_SCHEDULE_ID_BYTES = 480
+MAX_METADATA_BYTES = 8192
+
+# Control characters (C0, DEL, C1) and lone surrogates.
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def check_name(kind: str, value: object, max_bytes: int = MAX_ID_BYTES) -> str:
+    """Return `value` if it may be a name or id (J1), else raise `InvalidArgumentError`."""
+    if not isinstance(value, str):
+        raise InvalidArgumentError(f"{kind} must be a str, not {type(value).__name__}: {value!r:.200}")
+    if found := _FORBIDDEN.search(value):
+        raise InvalidArgumentError(
+            f"{kind} {value!r:.200} holds {found.group()!r} at position {found.start()}; "
+            "any text without control characters and lone surrogates will do"
+        )
+    size = len(value.encode())
+    if not 1 <= size <= max_bytes:
+        raise InvalidArgumentError(
+            f"{kind} must be 1 to {max_bytes} bytes of UTF-8, not {size}: {value!r:.80}"
+        )
+    # A plain str, whatever subclass came in.
+    return str(value) if type(value) is not str else value
+
+
+def check_priority(value: object) -> int:
+    """Return `value` if it is an int of 32 bits (J4), else raise `InvalidArgumentError`."""
+    return check_int("priority", value, MIN_PRIORITY, MAX_PRIORITY)
+
+
+def check_int(name: str, value: object, low: int, high: int) -> int:
+    """Return `value` if it is an int from `low` to `high`, else raise `InvalidArgumentError`."""
+    if type(value) is not int:
+        raise InvalidArgumentError(f"{name} must be an int, not {type(value).__name__}: {value!r:.200}")
+    if not low <= value <= high:
+        raise InvalidArgumentError(f"{name} must be from {low} to {high}, not {value}")
+    return value
+
+
+def check_seconds(name: str, value: object) -> float | None:
+    """Return a positive span as seconds, None for None, else raise `InvalidArgumentError`."""
+    if value is None:
+        return None
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidArgumentError(
+            f"{name} must be seconds or a timedelta, not {type(value).__name__}: {value!r:.200}"
+        )
+    if not (math.isfinite(value) and value > 0):
+        raise InvalidArgumentError(f"{name} must be a finite number of seconds above 0, not {value!r}")
+    return float(value)
+
+
+def check_metadata(value: object) -> Mapping[str, str] | None:
+    """Return `value` if it is None or maps str to str within 8 KiB, else raise `InvalidArgumentError`."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise InvalidArgumentError(
+            f"metadata must map str to str, not be {type(value).__name__}: {value!r:.200}"
+        )
+    size = 0
+    for key, text in value.items():
+        for part in (key, text):
+            if not isinstance(part, str):
+                raise InvalidArgumentError(
+                    f"metadata must map str to str; {part!r:.200} is {type(part).__name__}"
+                )
+            try:
+                size += len(part.encode())
+            except UnicodeEncodeError:
+                raise InvalidArgumentError(f"metadata holds a lone surrogate: {part!r:.200}") from None
+    if size > MAX_METADATA_BYTES:
+        raise InvalidArgumentError(f"metadata must be at most {MAX_METADATA_BYTES} bytes, not {size}")
+    return value

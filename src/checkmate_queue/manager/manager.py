@@ -1,0 +1,376 @@
+"""`QueueManager`: opens a backend, hands out queues, starts and stops what they run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar, overload
+
+from checkmate_queue.backends import discover
+from checkmate_queue.backends.plugin import BackendConfig, QueuePlugin, QueuePluginRegistry
+from checkmate_queue.core.details import Lag
+from checkmate_queue.core.errors import (
+    BackendUnavailableError,
+    ConfigError,
+    PluginNotFoundError,
+    QueueError,
+    QueueStoppedError,
+)
+from checkmate_queue.core.lag import check_thresholds
+from checkmate_queue.core.model import QueueStats, Unclaimed
+from checkmate_queue.manager.address import Address
+from checkmate_queue.queue.queue import Queue
+from checkmate_queue.queue.views import aggregate
+from checkmate_queue.runtime.events import Event, EventHub
+from checkmate_queue.runtime.heart import Heart
+from checkmate_queue.runtime.lag import save_thresholds
+from checkmate_queue.runtime.patience import persevere
+from checkmate_queue.runtime.runtime import Runtime
+from checkmate_queue.runtime.worker import RuntimeSettings
+from checkmate_queue.store import Clock
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Event)
+
+DEFAULT_PATIENCE = BackendConfig.model_fields["patience_seconds"].default
+LOOK_AGAIN_SECONDS = 0.05
+
+
+class QueueManager:
+    """One process's door to a backend.
+
+    `url` names the backend: `memory://`, `sqlite:///path`, or what a plugin takes; settings (`concurrency`,
+    `lease_seconds`, …) are keywords or the URL's query, a keyword wins. `lifespan(manager)` returns an
+    async context manager that is entered before consumers start and left after they have stopped.
+    `clock` replaces the engine's clock, for tests.
+
+    Construction needs no event loop. Wrong settings raise `ConfigError`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        lifespan: Callable[[QueueManager], AbstractAsyncContextManager[Any]] | None = None,
+        clock: Clock | None = None,
+        **settings: Any,
+    ) -> None:
+        self.registry: QueuePluginRegistry = discover()
+        self._address = Address(url, settings)
+        self._lifespan = lifespan
+        self._clock = clock
+        self._plugin: QueuePlugin[Any] | None = None
+        self._config: BackendConfig | None = None
+        if self.registry.for_scheme(self._address.scheme):
+            self._resolve()
+        self._hub = EventHub()
+        self._queues: dict[str, Queue[Any]] = {}
+        self._retired: list[Queue[Any]] = []
+        self._runtime: Runtime | None = None
+        self._started = threading.Event()
+        self._starting = asyncio.Lock()
+        self._stack = AsyncExitStack()
+        self._consuming = False
+        self._shut_down = False
+        self._closing: asyncio.Task[None] | None = None
+        self._process = 0
+
+    # -- queues ----------------------------------------------------------------------------------
+
+    @overload
+    def get_queue(self, name: str, *, unclaimed: Unclaimed | None = None) -> Queue[Any]: ...
+    @overload
+    def get_queue(
+        self, name: str, payload_type: type[T], *, unclaimed: Unclaimed | None = None
+    ) -> Queue[T]: ...
+    @overload
+    def get_queue(
+        self, name: str, payload_type: Any, *, unclaimed: Unclaimed | None = None
+    ) -> Queue[Any]: ...
+    def get_queue(
+        self, name: str, payload_type: Any = Any, *, unclaimed: Unclaimed | None = None
+    ) -> Queue[Any]:
+        """The queue of this name, the same object until it is stopped.
+
+        `unclaimed` says what becomes of jobs that become ready while no group is registered: `"hold"` (the
+        default) or `"drop"` (G2). Raises `ConfigError` where the queue exists with another payload type or
+        option.
+        """
+        if self._shut_down:
+            raise QueueStoppedError("The manager was shut down; make a new QueueManager")
+        queue = self._queues.get(name)
+        if queue is None:
+            queue = self._queues[name] = Queue(name, payload_type, unclaimed or "hold", self)
+            return queue
+        if payload_type is not Any and payload_type != queue.payload_type:
+            raise ConfigError(
+                f"Queue {name!r} has the payload type {queue.payload_type!r} in this process, "
+                f"not {payload_type!r}"
+            )
+        if unclaimed is not None and unclaimed != queue.unclaimed:
+            raise ConfigError(
+                f"Queue {name!r} has unclaimed={queue.unclaimed!r} in this process, not {unclaimed!r}"
+            )
+        return queue
+
+    # -- the backend -----------------------------------------------------------------------------
+
+    def get_active_plugin(self) -> str:
+        """The id of the active backend's plugin; raises `PluginNotFoundError`."""
+        return self._resolve()[0].id
+
+    def get_active_config(self) -> dict[str, Any]:
+        """The active backend's config with all defaults, secrets redacted."""
+        return self._resolve()[1].model_dump(mode="json")
+
+    def _resolve(self) -> tuple[QueuePlugin[Any], BackendConfig]:
+        if self._plugin is None or self._config is None:
+            plugin = self._address.plugin(self.registry)
+            self._config = self._address.config(plugin)
+            self._plugin = plugin
+        return self._plugin, self._config
+
+    # -- starting and stopping -------------------------------------------------------------------
+
+    async def start(self, consume: bool = True) -> None:
+        """Open the backend and start the consumers that were declared; starting twice has no effect.
+
+        `consume=False`: for a process that only produces although it imports declared consumers.
+
+        Raises `BackendUnavailableError` after the patience, `PluginNotFoundError`, and `ConfigError` for a
+        storage that isn't ours or is of a newer version.
+        """
+        if self._shut_down:
+            raise QueueStoppedError("The manager was shut down; make a new QueueManager")
+        if self._runtime is not None:
+            self.check_caller()
+        async with self._starting:
+            if self._runtime is None:
+                await self._open()
+            if consume and not self._consuming:
+                await self._begin_consuming()
+
+    async def _open(self) -> None:
+        plugin, config = await self._await_plugin()
+        store = plugin.create_store(config, self._clock)
+        try:
+            await persevere(store.open, config.patience_seconds)
+        except BaseException:
+            await store.close()
+            raise
+        store.listen(self._news)
+        settings = RuntimeSettings(
+            concurrency=config.concurrency,
+            lease_seconds=config.lease_seconds,
+            max_stalls=config.max_stalls,
+            max_block_seconds=config.max_block_seconds,
+            patience_seconds=config.patience_seconds,
+            heartbeat_seconds=getattr(config, "heartbeat_interval_seconds", None),
+            delay_multiplier=getattr(config, "delay_multiplier", 1.0),
+        )
+        heart = Heart(store, config.max_block_seconds)
+        loop = asyncio.get_running_loop()
+        self._process = os.getpid()
+        self._runtime = Runtime(store, settings, config.max_payload_bytes, self._hub, heart, loop)
+        self._started.set()
+
+    async def _await_plugin(self) -> tuple[QueuePlugin[Any], BackendConfig]:
+        """The plugin may be registered a moment later than it is needed (L7)."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + DEFAULT_PATIENCE
+        while True:
+            try:
+                return self._resolve()
+            except PluginNotFoundError:
+                if loop.time() >= deadline:
+                    raise
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    async def _begin_consuming(self) -> None:
+        if self._lifespan is not None:
+            await self._stack.enter_async_context(self._lifespan(self))
+        try:
+            for queue in list(self._queues.values()):
+                await queue.start_declared()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self._consuming = True
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """Stop all queues (as `Queue.stop`, L1) and close the backend.
+
+        Afterwards everything raises `QueueStoppedError`. Calling it twice, or from inside a handler, works.
+        """
+        self._shut_down = True
+        queues = [*self._queues.values(), *self._retired]
+        inside = any(queue.runs_caller() for queue in queues)
+        await asyncio.gather(*(queue.stop(timeout) for queue in queues))
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close(queues))
+        if not inside:
+            await asyncio.shield(self._closing)
+
+    async def _close(self, queues: list[Queue[Any]]) -> None:
+        for queue in queues:
+            await queue.ended()
+        try:
+            await self._stack.aclose()
+        finally:
+            runtime, self._runtime = self._runtime, None
+            self._consuming = False
+            self._started.clear()
+            if runtime is not None:
+                await runtime.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self.shutdown()
+
+    # -- what queues ask -------------------------------------------------------------------------
+
+    async def runtime(self) -> Runtime:
+        """The running backend; waits for a start under way, and raises after the patience (L7)."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience()
+        while self._runtime is None:
+            self._check_not_shut_down()
+            if loop.time() >= deadline:
+                self._address.plugin(self.registry)
+                raise self._not_started()
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        return self._runtime
+
+    def check_caller(self) -> None:
+        """Raise `QueueError` in a forked process or in another event loop."""
+        runtime = self._runtime
+        if runtime is None:
+            return
+        if self._process != os.getpid():
+            raise QueueError(
+                f"This QueueManager was started in process {self._process} and can't be used after a fork, "
+                f"in process {os.getpid()}; make and start one in each process"
+            )
+        if asyncio.get_running_loop() is not runtime.loop:
+            raise QueueError(
+                "This QueueManager was started in another event loop; make one for each loop, "
+                "or call enqueue_sync"
+            )
+
+    def loop_from_thread(self) -> asyncio.AbstractEventLoop:
+        """The manager's loop, for a caller on another thread."""
+        self._check_not_shut_down()
+        if not self._started.wait(self._patience() if not _on_a_loop() else 0):
+            raise self._not_started()
+        runtime = self._runtime
+        if runtime is None:
+            raise QueueStoppedError("The manager was shut down; make a new QueueManager")
+        if _on_a_loop() and asyncio.get_running_loop() is runtime.loop:
+            raise QueueError("enqueue_sync would block the event loop; here, write: await queue.enqueue(...)")
+        return runtime.loop
+
+    def call_on_loop(self, call: Callable[..., object], *args: object) -> None:
+        """Have it called on the manager's loop."""
+        assert self._runtime is not None
+        self._runtime.loop.call_soon_threadsafe(call, *args)
+
+    @property
+    def consuming(self) -> bool:
+        return self._consuming
+
+    def forget(self, queue: Queue[Any]) -> None:
+        """The queue was stopped: `get_queue` gives a fresh one."""
+        if self._queues.get(queue.name) is queue:
+            del self._queues[queue.name]
+            self._retired.append(queue)
+
+    def _news(self, name: str) -> None:
+        if queue := self._queues.get(name):
+            queue.work_came()
+
+    def _patience(self) -> float:
+        return self._config.patience_seconds if self._config is not None else float(DEFAULT_PATIENCE)
+
+    def _check_not_shut_down(self) -> None:
+        if self._shut_down:
+            raise QueueStoppedError("The manager was shut down; make a new QueueManager")
+
+    def _not_started(self) -> QueueError:
+        return BackendUnavailableError(
+            f"The manager of {self._address.scheme}:// has not been started; add: await manager.start(), "
+            "or: async with manager:"
+        )
+
+    # -- all queues ------------------------------------------------------------------------------
+
+    async def get_aggregated_stats(self) -> QueueStats:
+        """The sums over all queues of the backend (L3); `groups` are named `<queue>/<group>`.
+
+        A queue that can't be read raises `BackendUnavailableError` that names it.
+        """
+        runtime = await self._open_runtime()
+        found: dict[str, QueueStats] = {}
+        for name in await self._queue_names(runtime):
+            try:
+                found[name] = await persevere(
+                    partial(runtime.store.stats, name), runtime.settings.patience_seconds
+                )
+            except BackendUnavailableError as error:
+                raise BackendUnavailableError(f"Queue {name!r} can't be read: {error}") from error
+        return aggregate(found)
+
+    async def get_in_flight_job_count(self) -> int:
+        """How many deliveries run now, in all processes and queues."""
+        return (await self.get_aggregated_stats()).processing
+
+    async def list_all_recurring_jobs(self) -> dict[str, list[str]]:
+        """The ids of all schedules, by queue."""
+        names = await self._queue_names(await self._open_runtime())
+        return {name: ids for name in names if (ids := await self.get_queue(name).list_recurring_jobs())}
+
+    async def get_lag(self) -> dict[str, Lag]:
+        """How far each queue is behind (L4)."""
+        names = await self._queue_names(await self._open_runtime())
+        return {name: await self.get_queue(name).get_lag() for name in names}
+
+    async def set_lag_thresholds(self, warning: int, critical: int) -> None:
+        """Set, for all processes, from how many pending deliveries lag is signalled (L4).
+
+        Raises `InvalidArgumentError` unless 0 < warning < critical.
+        """
+        thresholds = check_thresholds(warning, critical)
+        runtime = await self._open_runtime()
+        await persevere(lambda: save_thresholds(runtime.store, thresholds), runtime.settings.patience_seconds)
+
+    def on(self, event_class: type[E], callback: Callable[[E], object]) -> None:
+        """Call `callback(event)`, plain or async, for each event of this class in this process."""
+        self._hub.on(event_class, callback)
+
+    async def _open_runtime(self) -> Runtime:
+        self._check_not_shut_down()
+        self.check_caller()
+        return await self.runtime()
+
+    async def _queue_names(self, runtime: Runtime) -> list[str]:
+        return await persevere(runtime.store.queues, runtime.settings.patience_seconds)
+
+
+def _on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,94 @@
+"""Consumers: what a handler is registered with, and the handle on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from checkmate_queue.core.errors import InvalidArgumentError
+from checkmate_queue.core.job import Job
+from checkmate_queue.core.lifecycle import RetryPolicy
+from checkmate_queue.core.model import StartFrom
+from checkmate_queue.core.payload import PayloadCodec
+from checkmate_queue.core.retry import DEFAULT_BACKOFF, Backoff
+from checkmate_queue.core.validation import check_int, check_name, check_seconds
+from checkmate_queue.runtime.attempt import Subscriber, SubscriberOptions
+from checkmate_queue.runtime.worker import RuntimeSettings, Worker
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerSpec:
+    """A checked call of `consume`, before the backend's defaults are known."""
+
+    handler: Callable[[Job[Any]], object]
+    consumer_group: str
+    max_retries: int = 3
+    concurrency: int | None = None
+    timeout: float | timedelta | None = None
+    backoff: Backoff | None = None
+    ephemeral: bool = False
+    start_from: StartFrom = "now"
+    on_rejoin: Callable[[], object] | None = None
+
+    def __post_init__(self) -> None:
+        check_name("consumer_group", self.consumer_group)
+        check_int("max_retries", self.max_retries, 0, 2**31 - 1)
+        check_seconds("timeout", self.timeout)
+        if self.concurrency is not None:
+            check_int("concurrency", self.concurrency, 1, 10_000)
+        optional = {"backoff": self.backoff, "on_rejoin": self.on_rejoin}
+        given = {name: value for name, value in optional.items() if value is not None}
+        for name, value in {"handler": self.handler, **given}.items():
+            if not callable(value):
+                raise InvalidArgumentError(f"{name} must be callable, not {value!r:.200}")
+        if self.start_from not in ("now", "earliest"):
+            raise InvalidArgumentError(f"start_from must be 'now' or 'earliest', not {self.start_from!r}")
+        if not isinstance(self.ephemeral, bool):
+            raise InvalidArgumentError(f"ephemeral must be True or False, not {self.ephemeral!r}")
+
+    def subscriber(self, queue: str, codec: PayloadCodec[Any], settings: RuntimeSettings) -> Subscriber:
+        """What the runtime runs, with the backend's defaults filled in."""
+        policy = RetryPolicy(self.max_retries, self.backoff or DEFAULT_BACKOFF, settings.delay_multiplier)
+        options = SubscriberOptions(
+            concurrency=self.concurrency or settings.concurrency,
+            retry=policy,
+            timeout=check_seconds("timeout", self.timeout),
+            ephemeral=self.ephemeral,
+            start_from=self.start_from,
+            on_rejoin=self.on_rejoin,
+        )
+        return Subscriber(queue, self.consumer_group, self.handler, codec, options)
+
+
+class Consumer:
+    """A running consumer, as `Queue.consume` returns it."""
+
+    def __init__(self, worker: Worker, subscriber: Subscriber) -> None:
+        self._worker = worker
+        self._subscriber = subscriber
+
+    @property
+    def queue(self) -> str:
+        return self._subscriber.queue
+
+    @property
+    def consumer_group(self) -> str:
+        return self._subscriber.group
+
+    @property
+    def last_contact_at(self) -> datetime | None:
+        """When it last exchanged with the backend or renewed its lease there, in aware UTC (L10)."""
+        return self._worker.last_contact_at
+
+    async def stop(self, unregister: bool = False, timeout: float | None = None) -> None:
+        """Take nothing new, wait for what runs, settle it and leave (L1); works from inside a handler.
+
+        After `timeout` seconds the rest is cancelled and given back. `unregister=True` removes the group with
+        its last consumer: what still waits for it ends as expired.
+        """
+        await self._worker.unsubscribe(self._subscriber, unregister, timeout)
+
+    def __repr__(self) -> str:
+        return f"Consumer(queue={self.queue!r}, consumer_group={self.consumer_group!r})"

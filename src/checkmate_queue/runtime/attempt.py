@@ -1,0 +1,172 @@
+"""One attempt of one delivery: what runs a handler, and what ends it early."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+from checkmate_queue.core.errors import PayloadError
+from checkmate_queue.core.job import NO_METADATA, Cancellation, Job
+from checkmate_queue.core.lifecycle import (
+    COMPLETED,
+    Happened,
+    Raised,
+    RetryPolicy,
+    StoppedEarly,
+    TimedOut,
+    Unreadable,
+)
+from checkmate_queue.core.model import RECORD_FORMAT, Claim, Epoch, StartFrom
+from checkmate_queue.core.payload import PayloadCodec, check_format
+from checkmate_queue.runtime.threads import HandlerThreads
+
+CURRENT_ATTEMPT: ContextVar[Attempt | None] = ContextVar("checkmate_queue_attempt", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberOptions:
+    """What a consumer asks for; spans in seconds."""
+
+    concurrency: int
+    retry: RetryPolicy
+    timeout: float | None = None
+    ephemeral: bool = False
+    start_from: StartFrom = "now"
+    on_rejoin: Callable[[], object] | None = None
+
+
+class Subscriber:
+    """One consumer's handler in a group of a queue, and how many of its slots are taken."""
+
+    __slots__ = ("codec", "group", "handler", "is_async", "options", "queue", "running")
+
+    def __init__(
+        self,
+        queue: str,
+        group: str,
+        handler: Callable[[Job[Any]], object],
+        codec: PayloadCodec[Any],
+        options: SubscriberOptions,
+    ) -> None:
+        self.queue = queue
+        self.group = group
+        self.handler = handler
+        self.codec = codec
+        self.options = options
+        self.is_async = is_async_callable(handler)
+        self.running = 0
+
+    @property
+    def free(self) -> int:
+        return self.options.concurrency - self.running
+
+
+def is_async_callable(handler: Callable[..., object]) -> bool:
+    """Whether calling it gives a coroutine: `async def`, a partial of one, or an async `__call__`."""
+    while isinstance(handler, partial):
+        handler = handler.func
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
+
+
+class Attempt(Cancellation):
+    """A claim in the hands of a subscriber."""
+
+    __slots__ = ("claim", "end", "epoch", "started_at", "subscriber", "task")
+
+    def __init__(self, claim: Claim, subscriber: Subscriber, epoch: Epoch, started_at: float) -> None:
+        super().__init__()
+        self.claim = claim
+        self.subscriber = subscriber
+        self.epoch = epoch
+        self.started_at = started_at
+        self.end: Happened | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def cancel(self, end: Happened) -> None:
+        """End it early; a plain function can't be interrupted: it is told, and ends when it returns (F6)."""
+        if self.end is None:
+            self.end = end
+        self.requested = True
+        if self.subscriber.is_async and self.task is not None:
+            self.task.cancel()
+
+    async def run(self, threads: HandlerThreads) -> Happened:
+        """Run the handler to its end, whatever it raises (F5), and say what happened."""
+        CURRENT_ATTEMPT.set(self)
+        try:
+            job = self._job()
+        except PayloadError as error:
+            return Unreadable(error)
+        subscriber = self.subscriber
+        seconds = subscriber.options.timeout
+        timer = None
+        if seconds is not None:
+            timer = asyncio.get_running_loop().call_later(seconds, self.cancel, TimedOut(seconds))
+        try:
+            if subscriber.is_async:
+                await cast("Awaitable[object]", subscriber.handler(job))
+            elif raised := await self._uninterrupted(threads.call(partial(_plain, subscriber.handler, job))):
+                return self.end or Raised(raised)
+        except BaseException as error:
+            return self.end or Raised(error)
+        finally:
+            if timer is not None:
+                timer.cancel()
+        # A handler that finished although a stop had asked it to end has finished.
+        return COMPLETED if self.end is None or isinstance(self.end, StoppedEarly) else self.end
+
+    def _job(self) -> Job[Any]:
+        claim = self.claim
+        if claim.record_format != RECORD_FORMAT:
+            check_format(claim.record_format)
+        subscriber = self.subscriber
+        return Job(
+            claim.job_id,
+            subscriber.codec.decode(claim.data),
+            priority=claim.priority,
+            enqueued_at=claim.enqueued_at,
+            attempts=claim.attempts,
+            queue=subscriber.queue,
+            consumer_group=subscriber.group,
+            metadata=decode_metadata(claim.metadata) if claim.metadata else NO_METADATA,
+            cancellation=self,
+        )
+
+    async def _uninterrupted(self, future: asyncio.Future[BaseException | None]) -> BaseException | None:
+        # Whoever cancels this task ends the wait, never the thread; the slot is free when the thread is.
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError:
+                if self.end is None:
+                    raise
+        return future.result()
+
+
+def _plain(handler: Callable[[Job[Any]], object], job: Job[Any]) -> None:
+    result = handler(job)
+    if inspect.iscoroutine(result):
+        result.close()
+        raise TypeError(
+            f"The handler {handler!r} is a plain function that returned a coroutine; "
+            "declare it with 'async def'"
+        )
+
+
+def decode_metadata(raw: bytes) -> Mapping[str, str]:
+    """Read stored metadata; `PayloadError` where it isn't ours (X3)."""
+    if not raw:
+        return NO_METADATA
+    try:
+        metadata = json.loads(raw)
+    except ValueError as error:
+        raise PayloadError(f"The stored metadata is not JSON: {raw[:200]!r}") from error
+    if not isinstance(metadata, dict):
+        raise PayloadError(f"The stored metadata is not a mapping: {raw[:200]!r}")
+    return metadata

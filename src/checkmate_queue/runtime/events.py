@@ -1,0 +1,141 @@
+"""Typed events of this process: what logs, metrics and traces hang on."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from checkmate_queue.core.details import Severity
+
+log = logging.getLogger("checkmate_queue.events")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened on `queue` in this process."""
+
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnqueued(Event):
+    """`enqueue` stored a job, or found one of this id (`created` False)."""
+
+    job_id: str
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobStarted(Event):
+    """An attempt begins; `attempts` failed before it."""
+
+    job_id: str
+    consumer_group: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobCompleted(Event):
+    """A handler returned, after `seconds`."""
+
+    job_id: str
+    consumer_group: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobRetried(Event):
+    """An attempt failed and the next one comes after `delay_seconds`."""
+
+    job_id: str
+    consumer_group: str
+    attempts: int
+    delay_seconds: float
+    error: BaseException | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailed(Event):
+    """A delivery has used its tries and is kept as failed."""
+
+    job_id: str
+    consumer_group: str
+    error_type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobCancelled(Event):
+    """A running delivery was cancelled."""
+
+    job_id: str
+    consumer_group: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLost(Event):
+    """This process lost its lease on the queue; its deliveries run elsewhere (G8)."""
+
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupAbandoned(Event):
+    """A group has no consumer while others of its queue have; it will be dropped at `drop_at` (G4)."""
+
+    consumer_group: str
+    drop_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LagChanged(Event):
+    """The severity of the queue's lag changed; signalled once across instances (L4)."""
+
+    old: Severity
+    new: Severity
+
+
+E = TypeVar("E", bound=Event)
+
+
+class EventHub:
+    """Calls back for events; callbacks may be plain or async, and their errors are logged."""
+
+    def __init__(self) -> None:
+        self._callbacks: dict[type[Event], list[Callable[[Any], object]]] = {}
+        self._tasks: set[asyncio.Future[Any]] = set()
+
+    def on(self, event_class: type[E], callback: Callable[[E], object]) -> None:
+        """Call `callback(event)` for events of this class."""
+        self._callbacks.setdefault(event_class, []).append(callback)
+
+    def wants(self, event_class: type[Event]) -> bool:
+        """Whether anybody listens, so that the hot path builds no event in vain."""
+        return event_class in self._callbacks
+
+    def emit(self, event: Event) -> None:
+        """Call everybody who listens for the event's class. Call it on the loop."""
+        for callback in self._callbacks.get(type(event), ()):
+            try:
+                result = callback(event)
+            except Exception:
+                log.exception("A callback for %s failed", type(event).__name__)
+                continue
+            if inspect.isawaitable(result):
+                task = asyncio.ensure_future(result)
+                self._tasks.add(task)
+                task.add_done_callback(self._finished)
+
+    async def drain(self) -> None:
+        """Wait for async callbacks under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _finished(self, task: asyncio.Future[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("An async callback for an event failed", exc_info=error)

@@ -1,0 +1,116 @@
+"""Does for a queue what time has made due: ticks, lapsed leases, schedules, lag."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+from typing import Protocol
+
+from checkmate_queue.core.errors import BackendUnavailableError
+from checkmate_queue.core.job import as_datetime
+from checkmate_queue.core.lifecycle import decide_lapse
+from checkmate_queue.core.model import Epoch, LapseSettlement, Millis, Tick
+from checkmate_queue.runtime.bell import Bell
+from checkmate_queue.runtime.dispatcher import POLL_SECONDS
+from checkmate_queue.runtime.events import EventHub, GroupAbandoned
+from checkmate_queue.runtime.lag import LagWatch
+from checkmate_queue.runtime.patience import persevere
+from checkmate_queue.runtime.scheduler import Scheduler
+from checkmate_queue.runtime.service import Service
+from checkmate_queue.store import Consumption, LeaseLostError
+
+log = logging.getLogger("checkmate_queue.keeper")
+
+
+class Household(Protocol):
+    """What a keeper needs of its worker."""
+
+    @property
+    def epoch(self) -> Epoch: ...
+
+    async def lease_lost(self, epoch: Epoch) -> None: ...
+
+    def work_came(self) -> None: ...
+
+
+class Keeper(Service):
+    """Every process that consumes a queue keeps it; two keepers at once do no harm."""
+
+    def __init__(
+        self,
+        store: Consumption,
+        household: Household,
+        queue: str,
+        scheduler: Scheduler,
+        lag: LagWatch,
+        hub: EventHub,
+    ) -> None:
+        super().__init__(f"checkmate keeper {queue}")
+        self.queue = queue
+        self._store = store
+        self._household = household
+        self._scheduler = scheduler
+        self._lag = lag
+        self._hub = hub
+        self._bell = Bell()
+        self._wakes_at = 0.0
+
+    def look(self) -> None:
+        """Tick now."""
+        self._bell.ring()
+
+    def due_in(self, seconds: float) -> None:
+        """Something is due then: come at that time, should that be earlier than planned."""
+        if time.monotonic() + seconds < self._wakes_at:
+            self._bell.ring()
+
+    async def _run(self) -> None:
+        settled: list[LapseSettlement] = []
+        while True:
+            epoch = self._household.epoch
+            try:
+                tick = await persevere(partial(self._store.tick, epoch, settled))
+            except LeaseLostError:
+                settled = []
+                await self._household.lease_lost(epoch)
+                continue
+            released = bool(settled) or tick.readied > 0
+            settled = [LapseSettlement(lapsed.group, decide_lapse(lapsed)) for lapsed in tick.lapsed]
+            if settled:
+                log.warning("%s: %d deliveries had lost their lease", self.queue, len(settled))
+            self._announce(tick)
+            if await self._scheduler.fire(tick) or released:
+                self._household.work_came()
+            await self._watch_lag(tick)
+            if not (settled or tick.more or tick.due):
+                await self._sleep(tick)
+
+    async def _watch_lag(self, tick: Tick) -> None:
+        try:
+            await self._lag.observe(tick.pending, tick.now)
+        except BackendUnavailableError:
+            log.debug("%s: the lag could not be stored", self.queue)
+
+    async def _sleep(self, tick: Tick) -> None:
+        pause = POLL_SECONDS
+        if tick.next_at is not None:
+            # Half a millisecond more, since an engine's clock is cut to whole ones.
+            pause = min(pause, max(0.0, (tick.next_at - tick.now + 0.5) / 1000))
+        self._wakes_at = time.monotonic() + pause
+        await self._bell.wait(pause)
+
+    def _announce(self, tick: Tick) -> None:
+        for group in tick.abandoned:
+            log.warning(
+                "%s: consumer group %r has no consumer while others have; it will be dropped at %s "
+                "with all that waits for it. Start a consumer, or drop it.",
+                self.queue, group.name, _when(group.drop_at),
+            )  # fmt: skip
+            self._hub.emit(GroupAbandoned(self.queue, group.name, group.drop_at))
+        for name in tick.dropped:
+            log.warning("%s: consumer group %r was dropped", self.queue, name)
+
+
+def _when(at: Millis) -> str:
+    return as_datetime(at).isoformat(timespec="minutes")

@@ -1,0 +1,311 @@
+"""One process's part in one queue: its lease, its groups, and the loops that serve them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from checkmate_queue.core.errors import BackendUnavailableError, InvalidArgumentError, QueueStoppedError
+from checkmate_queue.core.model import Epoch, Exchange, GroupJoin, Orders
+from checkmate_queue.runtime.attempt import CURRENT_ATTEMPT, Subscriber
+from checkmate_queue.runtime.dispatcher import Dispatcher
+from checkmate_queue.runtime.events import EventHub, LeaseLost
+from checkmate_queue.runtime.heart import Heart
+from checkmate_queue.runtime.keeper import Keeper
+from checkmate_queue.runtime.lag import LagWatch
+from checkmate_queue.runtime.patience import persevere
+from checkmate_queue.runtime.scheduler import Scheduler
+from checkmate_queue.runtime.threads import HandlerThreads
+from checkmate_queue.store import Store
+
+log = logging.getLogger("checkmate_queue.worker")
+
+BEATS_PER_LEASE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeSettings:
+    """What the runtime needs of a backend's config. Spans in seconds."""
+
+    concurrency: int = 10
+    lease_seconds: float = 30.0
+    max_stalls: int = 3
+    max_block_seconds: float = 300.0
+    patience_seconds: float = 5.0
+    stop_patience_seconds: float = 30.0
+    heartbeat_seconds: float | None = None
+    delay_multiplier: float = 1.0
+
+
+class Worker:
+    """Joins the queue under an epoch, and again under a new one when the lease was lost (G8)."""
+
+    def __init__(
+        self,
+        store: Store,
+        queue: str,
+        settings: RuntimeSettings,
+        heart: Heart,
+        threads: HandlerThreads,
+        hub: EventHub,
+        lag: LagWatch,
+    ) -> None:
+        self.queue = queue
+        self.last_contact_at: datetime | None = None
+        self._store = store
+        self._settings = settings
+        self._heart = heart
+        self._threads = threads
+        self._hub = hub
+        self._epoch: Epoch | None = None
+        self._dispatchers: dict[str, Dispatcher] = {}
+        self._membership = asyncio.Lock()
+        self._stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        scheduler = Scheduler(store, queue, settings.delay_multiplier)
+        self._keeper = Keeper(store, self, queue, scheduler, lag, hub)
+
+    # -- joining and leaving -------------------------------------------------------------------
+
+    async def subscribe(self, subscribers: Sequence[Subscriber]) -> None:
+        """Join all their groups in one step (G2) and begin.
+
+        Raises `InvalidArgumentError` where two consumers of a group differ in `ephemeral`, and
+        `BackendUnavailableError` after the patience.
+        """
+        async with self._membership:
+            groups = self._groups(subscribers)
+            await self._join(groups, self._settings.patience_seconds)
+            for subscriber in subscribers:
+                dispatcher = self._dispatchers.get(subscriber.group)
+                if dispatcher is None:
+                    dispatcher = self._dispatchers[subscriber.group] = Dispatcher(
+                        self._store, self, self.queue, subscriber.group, self._threads, self._hub
+                    )
+                dispatcher.add(subscriber)
+                dispatcher.start()
+            self._keeper.start()
+            self._keeper.look()
+
+    async def unsubscribe(self, subscriber: Subscriber, unregister: bool, timeout: float | None) -> None:
+        """Stop one consumer; with the last one of a group the process leaves the group."""
+        dispatcher = self._dispatchers.get(subscriber.group)
+        if dispatcher is None or subscriber not in dispatcher.subscribers:
+            return
+        await dispatcher.drain(CURRENT_ATTEMPT.get(), timeout, [subscriber])
+        if not dispatcher.subscribers:
+            await self._finish([dispatcher], unregister)
+
+    async def stop(self, timeout: float | None = None) -> None:
+        """Drain all groups and leave the queue (L1)."""
+        self._stopping = True
+        spare = CURRENT_ATTEMPT.get()
+        dispatchers = list(self._dispatchers.values())
+        await asyncio.gather(*(dispatcher.drain(spare, timeout) for dispatcher in dispatchers))
+        await self._finish(dispatchers, unregister=False)
+
+    def runs_caller(self) -> bool:
+        """Whether the caller is a handler that this worker runs."""
+        attempt = CURRENT_ATTEMPT.get()
+        return attempt is not None and any(
+            attempt in dispatcher.running_attempts.values() for dispatcher in self._dispatchers.values()
+        )
+
+    async def ended(self) -> None:
+        """Wait for what a stop from inside a handler left to be done."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _finish(self, dispatchers: Sequence[Dispatcher], unregister: bool) -> None:
+        closing = self._close(dispatchers, unregister)
+        if self.runs_caller():
+            # A handler that stops its own consumer can't wait for itself: the rest is done when it ends.
+            task = asyncio.create_task(closing)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            await closing
+
+    async def _close(self, dispatchers: Sequence[Dispatcher], unregister: bool) -> None:
+        """Write the last outcomes and leave, in bounded time even with the backend away (L2)."""
+        while any(dispatcher.running_attempts for dispatcher in dispatchers):
+            await asyncio.wait([a.task for d in dispatchers for a in d.running_attempts.values() if a.task])
+        deadline = self._settings.stop_patience_seconds
+        written = await asyncio.gather(*(dispatcher.joined(deadline) for dispatcher in dispatchers))
+        if not all(written):
+            log.error("%s: stopped with the backend away; what ran is delivered again", self.queue)
+        async with self._membership:
+            # One that got a new consumer meanwhile stays.
+            gone = [dispatcher for dispatcher in dispatchers if not dispatcher.subscribers]
+            for dispatcher in gone:
+                await dispatcher.stop()
+                self._dispatchers.pop(dispatcher.group, None)
+            groups = [dispatcher.group for dispatcher in gone]
+            await self._leave(groups, unregister, deadline if all(written) else 0.0)
+
+    async def _leave(self, groups: Sequence[str], unregister: bool, patience: float) -> None:
+        epoch = self._epoch
+        if not self._dispatchers:
+            await self._keeper.stop()
+            self._heart.forget(self)
+            self._epoch = None
+        if epoch is None:
+            return
+        try:
+            await persevere(lambda: self._store.leave(epoch, groups, unregister), patience)
+        except BackendUnavailableError as error:
+            log.error("%s: could not leave; the lease will run out: %s", self.queue, error)
+
+    def _groups(self, added: Sequence[Subscriber]) -> list[GroupJoin]:
+        groups: dict[str, GroupJoin] = {}
+        present = [s for dispatcher in self._dispatchers.values() for s in dispatcher.subscribers]
+        for subscriber in [*present, *added]:
+            options = subscriber.options
+            join = GroupJoin(
+                subscriber.group, options.ephemeral, options.start_from, self._settings.max_stalls
+            )
+            known = groups.setdefault(subscriber.group, join)
+            if known.ephemeral != join.ephemeral:
+                raise InvalidArgumentError(
+                    f"Consumers of group {subscriber.group!r} differ: one is ephemeral, the other is not"
+                )
+        return list(groups.values())
+
+    async def _join(self, groups: Sequence[GroupJoin], patience: float) -> None:
+        lease_ms = round(self._settings.lease_seconds * 1000)
+        worker = self._worker_name if self._epoch is not None else self._new_life()
+
+        async def join() -> Epoch:
+            if self._stopping:
+                raise QueueStoppedError(f"Queue {self.queue!r} was stopped")
+            return await self._store.join(self.queue, worker, groups, lease_ms)
+
+        epoch = await persevere(join, patience)
+        if self._epoch is not None and epoch != self._epoch:
+            # The lease had run out unnoticed, and the join began a new life.
+            self._renounce()
+        if epoch != self._epoch:
+            self._epoch = epoch
+        self._touched()
+        self._heart.watch(self)
+
+    def _new_life(self) -> str:
+        self._worker_name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
+        return self._worker_name
+
+    # -- losing the lease ------------------------------------------------------------------------
+
+    @property
+    def epoch(self) -> Epoch:
+        """The present epoch; dispatchers and keeper run only while there is one."""
+        assert self._epoch is not None
+        return self._epoch
+
+    async def lease_lost(self, epoch: Epoch) -> None:
+        """Cancel what runs under a dead epoch, and join again under a new one (G8)."""
+        async with self._membership:
+            if self._epoch != epoch:
+                return
+            lost = self._renounce()
+            self._epoch = None
+            log.warning(
+                "%s: the lease was lost; %d deliveries were cancelled here, others run them", self.queue, lost
+            )
+            self._hub.emit(LeaseLost(self.queue, lost))
+            ephemeral = [
+                subscriber
+                for dispatcher in self._dispatchers.values()
+                for subscriber in dispatcher.subscribers
+                if subscriber.options.ephemeral
+            ]
+            if self._stopping:
+                return await self._keeper.stop()
+            try:
+                await self._join(self._groups(()), float("inf"))
+            except QueueStoppedError:
+                return
+            for dispatcher in self._dispatchers.values():
+                dispatcher.look()
+        for subscriber in ephemeral:
+            await self._rejoined(subscriber)
+
+    def lease_lost_soon(self, epoch: Epoch) -> None:
+        """The heartbeat found the lease lost."""
+        task = asyncio.get_running_loop().create_task(self.lease_lost(epoch))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _renounce(self) -> int:
+        return sum(dispatcher.renounce() for dispatcher in self._dispatchers.values())
+
+    async def _rejoined(self, subscriber: Subscriber) -> None:
+        if (on_rejoin := subscriber.options.on_rejoin) is None:
+            return
+        try:
+            result = on_rejoin()
+            if inspect.isawaitable(result):
+                await result
+        except Exception:
+            log.exception("%s/%s: on_rejoin failed", self.queue, subscriber.group)
+
+    # -- what the loops and the heart tell ---------------------------------------------------------
+
+    def contacted(self, exchange: Exchange) -> None:
+        self._touched()
+        if exchange.next_at is not None:
+            self._keeper.due_in((exchange.next_at - exchange.now) / 1000)
+
+    def work_came(self) -> None:
+        """Something became ready, or due earlier than all before, here or elsewhere.
+
+        A busy dispatcher need not be told: it looks by itself when it has a free slot. The keeper learns of
+        due times from the next exchange.
+        """
+        for dispatcher in self._dispatchers.values():
+            if dispatcher.idle:
+                dispatcher.look()
+
+    @property
+    def current_epoch(self) -> Epoch | None:
+        return self._epoch
+
+    @property
+    def beat_seconds(self) -> float:
+        beat = self._settings.lease_seconds / BEATS_PER_LEASE
+        return min(beat, self._settings.heartbeat_seconds or beat)
+
+    def report(self) -> bytes:
+        dispatchers = list(self._dispatchers.values())
+        return json.dumps(
+            {
+                "at": datetime.now(UTC).isoformat(),
+                "groups": {
+                    d.group: {
+                        "running": len(d.running_attempts),
+                        "completed": d.completed,
+                        "failed": d.failed,
+                        "concurrency": sum(s.options.concurrency for s in d.subscribers),
+                    }
+                    for d in dispatchers
+                },
+            }
+        ).encode()
+
+    def obey(self, epoch: Epoch, orders: Orders) -> None:
+        if epoch != self._epoch:
+            return
+        self._touched()
+        for group, key in orders.cancelled:
+            if dispatcher := self._dispatchers.get(group):
+                dispatcher.cancel(key)
+
+    def _touched(self) -> None:
+        self.last_contact_at = datetime.now(UTC)
