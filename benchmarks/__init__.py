@@ -1,0 +1,1 @@
+"""Benchmarks: what the library promises in numbers, measured through its public interface."""
