@@ -29,13 +29,13 @@ def enter_groups(queue: QueueState, joins: Sequence[GroupJoin], now: Millis) -> 
         group.ephemeral = join.ephemeral
         group.max_stalls = join.max_stalls
         groups.append(group)
+    others = [job for job in queue.jobs.values() if job.open_deliveries] if late else []
     durable = [group for group in groups if not group.ephemeral]
     if durable:
         claim_unclaimed(queue, durable, now)
-    for job in list(queue.jobs.values()) if late else ():
-        for group in late if job.open_deliveries else ():
-            if job.key not in group.deliveries:
-                deliver(queue, job, group, now)
+    for job in others:
+        for group in late:
+            deliver(queue, job, group, now)
     return groups
 
 
