@@ -3,18 +3,23 @@
 import pytest
 
 THEMES = (
+    "abandonment",
     "concurrency",
     "delivery",
     "expiry",
     "fencing",
     "groups",
+    "handover",
     "ingestion",
     "leases",
+    "misfires",
+    "names",
     "repair",
     "retries",
     "schedules",
     "settings",
     "statistics",
+    "unclaimed",
 )
 
 pytest.register_assert_rewrite(*(f"{__package__}.{name}" for name in ("audit", "harness", *THEMES)))

@@ -11,6 +11,7 @@ from checkmate_queue.core.model import StoreLimits
 from checkmate_queue.store import Store
 
 Test = TypeVar("Test", bound=Callable[..., Awaitable[None]])
+ThemeClass = TypeVar("ThemeClass", bound="type[Theme]")
 
 ALL_VERBS = frozenset(
     name for part in Store.__mro__ for name in vars(part) if not name.startswith("_") and part is not object
@@ -31,15 +32,32 @@ DEFAULT_LIMITS = StoreLimits()
 
 def needs(*verbs: str) -> Callable[[Test], Test]:
     """Mark a test as using these verbs besides the core ones: stores without them don't get it."""
-    unknown = frozenset(verbs) - ALL_VERBS
-    if unknown:
-        raise ValueError(f"not verbs of a store: {', '.join(sorted(unknown))}")
+    extra = _known(verbs)
 
     def mark(test: Test) -> Test:
-        vars(test)["needs"] = frozenset(verbs)
+        vars(test)["needs"] = extra
         return test
 
     return mark
+
+
+def all_need(*verbs: str) -> Callable[[ThemeClass], ThemeClass]:
+    """Mark every test of a theme as using these verbs, besides what it says itself."""
+    extra = _known(verbs)
+
+    def mark(theme: ThemeClass) -> ThemeClass:
+        for check in tests_of(theme):
+            vars(check.function)["needs"] = check.needs | extra
+        return theme
+
+    return mark
+
+
+def _known(verbs: tuple[str, ...]) -> frozenset[str]:
+    unknown = frozenset(verbs) - ALL_VERBS
+    if unknown:
+        raise ValueError(f"not verbs of a store: {', '.join(sorted(unknown))}")
+    return frozenset(verbs)
 
 
 def limits(**settings: int) -> Callable[[Test], Test]:

@@ -6,12 +6,61 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from checkmate_queue.testing.conformance.abandonment import Abandonment
+from checkmate_queue.testing.conformance.concurrency import Concurrency
+from checkmate_queue.testing.conformance.delivery import Delivery, LostAnswers
+from checkmate_queue.testing.conformance.expiry import Expiry
+from checkmate_queue.testing.conformance.fencing import FencedQueues, FencedRegistry
+from checkmate_queue.testing.conformance.groups import Earliest, Groups
+from checkmate_queue.testing.conformance.handover import Handover
 from checkmate_queue.testing.conformance.harness import Harness, Storage, harness
 from checkmate_queue.testing.conformance.ingestion import Ingestion
+from checkmate_queue.testing.conformance.leases import Gaps, Leases
+from checkmate_queue.testing.conformance.misfires import Coalescing, EveryDueTime, Replacing, WithoutOverlap
+from checkmate_queue.testing.conformance.names import Names
+from checkmate_queue.testing.conformance.repair import Cancelling, DroppingAndRenaming, Pausing
+from checkmate_queue.testing.conformance.retries import FailedEntries, Retries
+from checkmate_queue.testing.conformance.schedules import FiringOnce, Listing, Storing
 from checkmate_queue.testing.conformance.selection import Check, limits_of, tests_of
+from checkmate_queue.testing.conformance.settings import Opening, Settings
+from checkmate_queue.testing.conformance.statistics import Inspecting, Statistics
+from checkmate_queue.testing.conformance.unclaimed import Ephemeral, Unclaimed
 
 
-class Conformance(Ingestion):
+class Conformance(
+    Abandonment,
+    Concurrency,
+    Delivery,
+    LostAnswers,
+    Expiry,
+    FencedQueues,
+    FencedRegistry,
+    Groups,
+    Earliest,
+    Handover,
+    Ingestion,
+    Leases,
+    Gaps,
+    Coalescing,
+    EveryDueTime,
+    WithoutOverlap,
+    Replacing,
+    Names,
+    Cancelling,
+    Pausing,
+    DroppingAndRenaming,
+    Retries,
+    FailedEntries,
+    Storing,
+    FiringOnce,
+    Listing,
+    Settings,
+    Opening,
+    Statistics,
+    Inspecting,
+    Unclaimed,
+    Ephemeral,
+):
     """Every test of the suite. Subclasses name their `verbs` and give a `storage` fixture."""
 
     @pytest.fixture
