@@ -26,6 +26,7 @@ from checkmate_queue.core.model import QueueStats, Unclaimed
 from checkmate_queue.manager.address import Address
 from checkmate_queue.queue.queue import Queue
 from checkmate_queue.queue.views import aggregate
+from checkmate_queue.runtime.attempt import inside_handler
 from checkmate_queue.runtime.events import Event, EventHub
 from checkmate_queue.runtime.heart import Heart
 from checkmate_queue.runtime.lag import save_thresholds
@@ -101,8 +102,8 @@ class QueueManager:
         default) or `"drop"` (G2). Raises `ConfigError` where the queue exists with another payload type or
         option.
         """
-        if self._shut_down:
-            raise QueueStoppedError("The manager was shut down; make a new QueueManager")
+        if not self.draining or not inside_handler():
+            self._check_not_shut_down()
         queue = self._queues.get(name)
         if queue is None:
             queue = self._queues[name] = Queue(name, payload_type, unclaimed or "hold", self)
@@ -145,8 +146,7 @@ class QueueManager:
         Raises `BackendUnavailableError` after the patience, `PluginNotFoundError`, and `ConfigError` for a
         storage that isn't ours or is of a newer version.
         """
-        if self._shut_down:
-            raise QueueStoppedError("The manager was shut down; make a new QueueManager")
+        self._check_not_shut_down()
         if self._runtime is not None:
             self.check_caller()
         async with self._starting:
@@ -272,7 +272,8 @@ class QueueManager:
 
     def loop_from_thread(self) -> asyncio.AbstractEventLoop:
         """The manager's loop, for a caller on another thread."""
-        self._check_not_shut_down()
+        if not self.draining:
+            self._check_not_shut_down()
         if not self._started.wait(self._patience() if not _on_a_loop() else 0):
             raise self._not_started()
         runtime = self._runtime
@@ -286,6 +287,11 @@ class QueueManager:
         """Have it called on the manager's loop."""
         assert self._runtime is not None
         self._runtime.loop.call_soon_threadsafe(call, *args)
+
+    @property
+    def draining(self) -> bool:
+        """Whether a shutdown is under way that has not closed the backend yet."""
+        return self._shut_down and self._runtime is not None
 
     @property
     def consuming(self) -> bool:

@@ -29,6 +29,7 @@ from checkmate_queue.queue.inspection import Inspection
 from checkmate_queue.queue.orders import new_job
 from checkmate_queue.queue.recurring import Recurring
 from checkmate_queue.queue.source import RuntimeSource
+from checkmate_queue.runtime.attempt import inside_handler
 from checkmate_queue.runtime.events import JobEnqueued
 from checkmate_queue.runtime.lag import LagWatch
 from checkmate_queue.runtime.outbox import Outbox
@@ -73,6 +74,7 @@ class Queue(Generic[T]):
         self._attached: _Attached | None = None
         self._attaching = asyncio.Lock()
         self._stopped = False
+        self._ended = False
         self._declared: list[ConsumerSpec] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -413,11 +415,10 @@ class Queue(Generic[T]):
         """
         self._stopped = True
         self._source.forget(self)
-        attached = self._attached
-        if attached is None:
-            return
-        await attached.outbox.drained()
-        await attached.worker.stop(timeout)
+        if self._attached is not None:
+            await self._attached.outbox.drained()
+            await self._attached.worker.stop(timeout)
+        self._ended = not self.runs_caller()
 
     def runs_caller(self) -> bool:
         """Whether the caller is one of this queue's handlers."""
@@ -427,6 +428,7 @@ class Queue(Generic[T]):
         """Wait for what a stop from inside a handler left to be done."""
         if self._attached is not None:
             await self._attached.worker.ended()
+        self._ended = True
 
     @property
     def stopped(self) -> bool:
@@ -443,7 +445,8 @@ class Queue(Generic[T]):
     # -- the backend -----------------------------------------------------------------------------
 
     def _check_open(self) -> None:
-        if self._stopped:
+        # A stop waits for running handlers, and what these enqueue belongs to what they do.
+        if self._stopped and not (inside_handler() and (self._source.draining or not self._ended)):
             raise QueueStoppedError(
                 f"Queue {self.name!r} was stopped; ask the manager for it again: "
                 f"manager.get_queue({self.name!r})"

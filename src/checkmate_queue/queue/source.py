@@ -28,6 +28,10 @@ class RuntimeSource(Protocol):
         """Have it called on the manager's loop, from whichever thread."""
 
     @property
+    def draining(self) -> bool:
+        """Whether a shutdown waits for handlers, which may enqueue until they are done."""
+
+    @property
     def consuming(self) -> bool:
         """Whether consumers that are declared now begin at once."""
 

@@ -67,6 +67,12 @@ class Subscriber:
         return self.options.concurrency - self.running
 
 
+def inside_handler() -> bool:
+    """Whether the caller is a handler, or something that a handler has called."""
+    attempt = CURRENT_ATTEMPT.get()
+    return attempt is not None and attempt.task is not None and not attempt.task.done()
+
+
 def is_async_callable(handler: Callable[..., object]) -> bool:
     """Whether calling it gives a coroutine: `async def`, a partial of one, or an async `__call__`."""
     while isinstance(handler, partial):
@@ -77,7 +83,7 @@ def is_async_callable(handler: Callable[..., object]) -> bool:
 class Attempt(Cancellation):
     """A claim in the hands of a subscriber."""
 
-    __slots__ = ("claim", "end", "epoch", "started_at", "subscriber", "task")
+    __slots__ = ("begun", "claim", "end", "epoch", "started_at", "subscriber", "task")
 
     def __init__(self, claim: Claim, subscriber: Subscriber, epoch: Epoch, started_at: float) -> None:
         super().__init__()
@@ -85,19 +91,25 @@ class Attempt(Cancellation):
         self.subscriber = subscriber
         self.epoch = epoch
         self.started_at = started_at
+        self.begun = False
         self.end: Happened | None = None
         self.task: asyncio.Task[None] | None = None
 
     def cancel(self, end: Happened) -> None:
         """End it early; a plain function can't be interrupted: it is told, and ends when it returns (F6)."""
-        if self.end is None:
-            self.end = end
+        if self.end is not None:
+            return
+        self.end = end
         self.requested = True
-        if self.subscriber.is_async and self.task is not None:
+        # A task that is cancelled before its first step never runs at all, and would keep its slot.
+        if self.begun and self.subscriber.is_async and self.task is not None:
             self.task.cancel()
 
     async def run(self, threads: HandlerThreads) -> Happened:
         """Run the handler to its end, whatever it raises (F5), and say what happened."""
+        if early := self.end:
+            return early
+        self.begun = True
         CURRENT_ATTEMPT.set(self)
         try:
             job = self._job()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from checkmate_queue.core.lifecycle import (
@@ -53,7 +54,9 @@ class Leaseholder(Protocol):
     """What a dispatcher needs of its worker."""
 
     @property
-    def epoch(self) -> Epoch: ...
+    def current_epoch(self) -> Epoch | None: ...
+
+    async def present_epoch(self) -> Epoch | None: ...
 
     async def lease_lost(self, epoch: Epoch) -> None: ...
 
@@ -173,18 +176,26 @@ class Dispatcher(Service):
                 self._hungry = True
 
     async def _exchange(self, outcomes: list[Settlement], want: int) -> None:
-        epoch, number = self._holder.epoch, self._number + 1
         self._hungry = False
-
-        def call() -> Awaitable[Exchange]:
-            return self._store.exchange(epoch, self.group, number, outcomes, min(want, BATCH))
-
+        epoch = self._holder.current_epoch
+        if epoch is None:
+            # The lease was lost, and with it what these outcomes settle.
+            if await self._holder.present_epoch() is None:
+                await self._bell.wait(POLL_SECONDS)
+            self._hungry = True
+            return
+        number = self._number + 1
         try:
-            exchange = await persevere(call)
+            exchange = await persevere(
+                partial(self._store.exchange, epoch, self.group, number, outcomes, min(want, BATCH))
+            )
         except LeaseLostError:
             await self._holder.lease_lost(epoch)
             return
-        if epoch is not self._holder.epoch:
+        except Exception:
+            self._outcomes = outcomes + self._outcomes
+            raise
+        if epoch is not self._holder.current_epoch:
             return  # The lease was lost meanwhile: these claims belong to others.
         self._number = number
         self._hungry = self._hungry or 0 < want == len(exchange.claims)

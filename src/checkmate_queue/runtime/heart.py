@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sys
 import threading
 import time
@@ -57,7 +58,7 @@ class Heart:
         self._ended = asyncio.Event()
         self._due: dict[Beating, float] = {}
         self._lock = threading.Lock()
-        self._pulse = 0.0
+        self._pulse = self._checked = 0.0
         self._reported = False
 
     def watch(self, worker: Beating) -> None:
@@ -104,21 +105,32 @@ class Heart:
             self._tell(self._ended.set)
 
     async def _beat(self) -> None:
+        renewals: set[asyncio.Task[None]] = set()
         while not self._bell.is_set():
-            blocked = self._blocked_seconds()
-            with self._lock:
-                now = time.monotonic()
-                due = [worker for worker, at in self._due.items() if at <= now]
-                next_at = min(self._due.values(), default=now + PULSE_SECONDS)
-            if due and blocked <= self._max_block:
-                await asyncio.gather(*(self._renew(worker) for worker in due))
-                continue
-            pause = max(0.01, min(PULSE_SECONDS, next_at - now)) if not due else PULSE_SECONDS
-            try:
-                async with asyncio.timeout(pause):
+            if self._blocked_seconds() <= self._max_block:
+                for worker in self._take_due():
+                    renewal = asyncio.create_task(self._renew(worker))
+                    renewals.add(renewal)
+                    renewal.add_done_callback(renewals.discard)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pause()):
                     await self._bell.wait()
-            except TimeoutError:
-                continue
+        for renewal in renewals:
+            renewal.cancel()
+        await asyncio.gather(*renewals, return_exceptions=True)
+
+    def _take_due(self) -> list[Beating]:
+        with self._lock:
+            now = time.monotonic()
+            due = [worker for worker, at in self._due.items() if at <= now]
+            for worker in due:
+                self._due[worker] = math.inf  # Until its renewal is done.
+        return due
+
+    def _pause(self) -> float:
+        with self._lock:
+            next_at = min(self._due.values(), default=math.inf)
+        return min(PULSE_SECONDS, max(0.01, next_at - time.monotonic()))
 
     async def _renew(self, worker: Beating) -> None:
         epoch = worker.current_epoch
@@ -148,6 +160,9 @@ class Heart:
 
     def _blocked_seconds(self) -> float:
         now = time.monotonic()
+        if now - self._checked > 3 * PULSE_SECONDS:
+            self._pulse = now  # This thread stood still, too: the whole process was stopped.
+        self._checked = now
         blocked = now - self._pulse
         if blocked > 2 * PULSE_SECONDS and not self._reported:
             self._reported = True

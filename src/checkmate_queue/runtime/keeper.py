@@ -10,10 +10,10 @@ from typing import Protocol
 from checkmate_queue.core.errors import BackendUnavailableError
 from checkmate_queue.core.job import as_datetime
 from checkmate_queue.core.lifecycle import decide_lapse
-from checkmate_queue.core.model import Epoch, LapseSettlement, Millis, Tick
+from checkmate_queue.core.model import Epoch, Fail, LapseSettlement, Millis, Tick
 from checkmate_queue.runtime.bell import Bell
 from checkmate_queue.runtime.dispatcher import POLL_SECONDS
-from checkmate_queue.runtime.events import EventHub, GroupAbandoned
+from checkmate_queue.runtime.events import EventHub, GroupAbandoned, JobFailed
 from checkmate_queue.runtime.lag import LagWatch
 from checkmate_queue.runtime.patience import persevere
 from checkmate_queue.runtime.scheduler import Scheduler
@@ -26,8 +26,7 @@ log = logging.getLogger("checkmate_queue.keeper")
 class Household(Protocol):
     """What a keeper needs of its worker."""
 
-    @property
-    def epoch(self) -> Epoch: ...
+    async def present_epoch(self) -> Epoch | None: ...
 
     async def lease_lost(self, epoch: Epoch) -> None: ...
 
@@ -67,8 +66,7 @@ class Keeper(Service):
 
     async def _run(self) -> None:
         settled: list[LapseSettlement] = []
-        while True:
-            epoch = self._household.epoch
+        while (epoch := await self._household.present_epoch()) is not None:
             try:
                 tick = await persevere(partial(self._store.tick, epoch, settled))
             except LeaseLostError:
@@ -77,9 +75,7 @@ class Keeper(Service):
                 continue
             released = bool(settled) or tick.readied > 0
             settled = [LapseSettlement(lapsed.group, decide_lapse(lapsed)) for lapsed in tick.lapsed]
-            if settled:
-                log.warning("%s: %d deliveries had lost their lease", self.queue, len(settled))
-            self._announce(tick)
+            self._announce(tick, settled)
             if await self._scheduler.fire(tick) or released:
                 self._household.work_came()
             await self._watch_lag(tick)
@@ -100,7 +96,22 @@ class Keeper(Service):
         self._wakes_at = time.monotonic() + pause
         await self._bell.wait(pause)
 
-    def _announce(self, tick: Tick) -> None:
+    def _announce(self, tick: Tick, settled: list[LapseSettlement]) -> None:
+        for lapsed, lapse in zip(tick.lapsed, settled, strict=True):
+            match lapse.settlement:
+                case Fail(_, failure):
+                    job_id = lapsed.claim.job_id
+                    log.error(
+                        "%s/%s: %s failed for good: %s", self.queue, lapsed.group, job_id, failure.message
+                    )
+                    self._hub.emit(
+                        JobFailed(self.queue, job_id, lapsed.group, failure.error_type, failure.message)
+                    )
+                case _:
+                    log.warning(
+                        "%s/%s: the worker of %s lost its lease; it goes to another",
+                        self.queue, lapsed.group, lapsed.claim.job_id,
+                    )  # fmt: skip
         for group in tick.abandoned:
             log.warning(
                 "%s: consumer group %r has no consumer while others have; it will be dropped at %s "

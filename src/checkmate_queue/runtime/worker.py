@@ -203,10 +203,11 @@ class Worker:
 
     # -- losing the lease ------------------------------------------------------------------------
 
-    @property
-    def epoch(self) -> Epoch:
-        """The present epoch; dispatchers and keeper run only while there is one."""
-        assert self._epoch is not None
+    async def present_epoch(self) -> Epoch | None:
+        """The present epoch, after a join under way; None once the worker has stopped."""
+        if self._epoch is None:
+            async with self._membership:
+                pass
         return self._epoch
 
     async def lease_lost(self, epoch: Epoch) -> None:
@@ -227,7 +228,7 @@ class Worker:
                 if subscriber.options.ephemeral
             ]
             if self._stopping:
-                return await self._keeper.stop()
+                return
             try:
                 await self._join(self._groups(()), float("inf"))
             except QueueStoppedError:
