@@ -297,11 +297,10 @@ class QueueManager:
     def consuming(self) -> bool:
         return self._consuming
 
-    def forget(self, queue: Queue[Any]) -> None:
+    def forget(self, name: str, queue: object) -> None:
         """The queue was stopped: `get_queue` gives a fresh one."""
-        if self._queues.get(queue.name) is queue:
-            del self._queues[queue.name]
-            self._retired.append(queue)
+        if self._queues.get(name) is queue:
+            self._retired.append(self._queues.pop(name))
 
     def _news(self, name: str) -> None:
         if queue := self._queues.get(name):

@@ -2,88 +2,123 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, get_args
+from typing import TypeVar, get_args
 
 from checkmate_queue.core.details import FailedJob, JobDetails, Lag
 from checkmate_queue.core.errors import InvalidArgumentError
 from checkmate_queue.core.model import CancelResult, JobState, QueueStats
-from checkmate_queue.core.payload import PayloadCodec
 from checkmate_queue.core.validation import check_int, check_name
+from checkmate_queue.queue.base import QueueBase
 from checkmate_queue.queue.views import failed_job, job_details
-from checkmate_queue.runtime.lag import LagWatch
-from checkmate_queue.runtime.patience import persevere
-from checkmate_queue.store import Store
 
-R = TypeVar("R")
+T = TypeVar("T")
 
 MAX_PAGE = 10_000
 
 
-class Inspection:
-    """One queue's inspector and repair verbs, with users' arguments checked and records made readable."""
+class Inspection(QueueBase[T]):
+    """The queue's inspector and repair verbs, with arguments checked and records made readable."""
 
-    def __init__(self, store: Store, queue: str, codec: PayloadCodec[Any], patience: float) -> None:
-        self._store = store
-        self._queue = queue
-        self._codec = codec
-        self._patience = patience
+    async def get_stats(self) -> QueueStats:
+        """The exact numbers of the queue, of all processes (L3)."""
+        return await self._ask(lambda runtime: runtime.store.stats(self.name))
 
-    async def stats(self) -> QueueStats:
-        return await self._ask(lambda: self._store.stats(self._queue))
+    async def get_in_flight_count(self) -> int:
+        """How many deliveries run now, in all processes."""
+        return (await self.get_stats()).processing
 
-    async def lag(self, watch: LagWatch) -> Lag:
-        pending = (await self.stats()).pending
-        now = await self._ask(self._store.ping)
+    async def get_lag(self) -> Lag:
+        """How far the queue is behind, by the thresholds that hold for all (L4)."""
+        watch = (await self._attach()).lag
+        pending = (await self.get_stats()).pending
+        now = await self._ask(lambda runtime: runtime.store.ping())
         watch.forget()
-        state, thresholds = await self._ask(lambda: watch.observe(pending, now))
+        state, thresholds = await self._ask(lambda _: watch.observe(pending, now))
         return Lag(state.severity, pending, thresholds)
 
-    async def job(self, job_id: str) -> JobDetails | None:
+    async def test_connection(self) -> None:
+        """Return if the backend answers, else raise `BackendUnavailableError` at once."""
+        await (await self._attach()).runtime.store.ping()
+
+    async def get_job(self, job_id: str) -> JobDetails | None:
+        """The job of this id while it is in the queue, or None."""
         check_name("job_id", job_id)
-        record = await self._ask(lambda: self._store.job(self._queue, job_id))
+        record = await self._ask(lambda runtime: runtime.store.job(self.name, job_id))
         return None if record is None else job_details(record, self._codec)
 
-    async def jobs(self, state: JobState | None, limit: int, after: str | None) -> list[JobDetails]:
+    async def list_jobs(
+        self, state: JobState | None = None, *, limit: int = 100, after: str | None = None
+    ) -> list[JobDetails]:
+        """Jobs in the queue, in `state` where given, the oldest first.
+
+        `after` is the last id of the page before; `limit` is from 1 to 10,000.
+        """
         if state is not None and state not in get_args(JobState):
             raise InvalidArgumentError(f"state must be one of {', '.join(get_args(JobState))}, not {state!r}")
         check_int("limit", limit, 1, MAX_PAGE)
-        key = 0
-        if after is not None:
-            record = await self._ask(lambda: self._store.job(self._queue, after))
-            if record is None:
-                raise InvalidArgumentError(
-                    f"after must be the id of a job that is still in the queue, not {after!r}"
-                )
-            key = record.key
-        records = await self._ask(lambda: self._store.jobs(self._queue, state, key, limit))
+        key = 0 if after is None else await self._key_of(after)
+        records = await self._ask(lambda runtime: runtime.store.jobs(self.name, state, key, limit))
         return [job_details(record, self._codec) for record in records]
 
-    async def failed(self, group: str | None, limit: int, after: str | None) -> list[FailedJob]:
+    async def _key_of(self, job_id: str) -> int:
+        record = await self._ask(lambda runtime: runtime.store.job(self.name, job_id))
+        if record is None:
+            raise InvalidArgumentError(
+                f"after must be the id of a job that is still in the queue, not {job_id!r:.200}"
+            )
+        return record.key
+
+    async def list_failed(
+        self, consumer_group: str | None = None, *, limit: int = 100, after: str | None = None
+    ) -> list[FailedJob]:
+        """Failed entries, the newest first (F4).
+
+        `after` is the last `entry_id` of the page before; `limit` is from 1 to 10,000.
+        """
         check_int("limit", limit, 1, MAX_PAGE)
-        records = await self._ask(lambda: self._store.failed(self._queue, group, after or "", limit))
+        records = await self._ask(
+            lambda runtime: runtime.store.failed(self.name, consumer_group, after or "", limit)
+        )
         return [failed_job(record, self._codec) for record in records]
 
-    async def retry_failed(self, job_id: str, group: str | None) -> int:
-        check_name("job_id", job_id)
-        return await self._ask(lambda: self._store.retry_failed(self._queue, job_id, group))
+    async def retry_failed(self, job_id: str, consumer_group: str | None = None) -> int:
+        """Make the newest failed entries of the id ready again, in their groups alone (F4); return how many.
 
-    async def discard_failed(self, job_id: str | None, group: str | None) -> int:
-        return await self._ask(lambda: self._store.discard_failed(self._queue, job_id, group))
+        Raises `JobExistsError` while a job of this id lives; then nothing has changed.
+        """
+        check_name("job_id", job_id)
+        return await self._ask(lambda runtime: runtime.store.retry_failed(self.name, job_id, consumer_group))
+
+    async def discard_failed(self, job_id: str | None = None, consumer_group: str | None = None) -> int:
+        """Remove failed entries (all, or of that id and group); return how many."""
+        return await self._ask(
+            lambda runtime: runtime.store.discard_failed(self.name, job_id, consumer_group)
+        )
 
     async def cancel(self, job_id: str) -> CancelResult:
+        """Remove what has not started or waits for a retry, and tell what runs to end (L12)."""
         check_name("job_id", job_id)
-        return await self._ask(lambda: self._store.cancel(self._queue, job_id))
+        return await self._ask(lambda runtime: runtime.store.cancel(self.name, job_id))
 
-    async def set_paused(self, paused: bool) -> None:
-        await self._ask(lambda: self._store.set_paused(self._queue, paused))
+    async def pause(self) -> None:
+        """Have no process claim anything; all else goes on (L11)."""
+        await self._ask(lambda runtime: runtime.store.set_paused(self.name, True))
 
-    async def drop_group(self, group: str) -> bool:
-        return await self._ask(lambda: self._store.drop_group(self._queue, group))
+    async def resume(self) -> None:
+        """End a pause."""
+        await self._ask(lambda runtime: runtime.store.set_paused(self.name, False))
+
+    async def drop_group(self, name: str) -> bool:
+        """Remove a consumer group; what waits for it ends as expired. False if unknown.
+
+        Raises `InvalidArgumentError` while it has live consumers (G4).
+        """
+        return await self._ask(lambda runtime: runtime.store.drop_group(self.name, name))
 
     async def rename_group(self, old: str, new: str) -> None:
-        check_name("new group name", new)
-        await self._ask(lambda: self._store.rename_group(self._queue, old, new))
+        """Rename a consumer group with all that waits for it.
 
-    async def _ask(self, call: Callable[[], Awaitable[R]]) -> R:
-        return await persevere(call, self._patience)
+        Raises `InvalidArgumentError` where `old` is unknown or has live consumers, or `new` exists (G4).
+        """
+        check_name("new group name", new)
+        await self._ask(lambda runtime: runtime.store.rename_group(self.name, old, new))

@@ -85,10 +85,10 @@ def timing_from(interval_seconds: float | None, cron_pattern: str | None, timezo
 
 def new_schedule(
     schedule_id: str,
+    *,
     data: bytes,
     timing: Timing,
     first_at: Millis,
-    *,
     timezone: str,
     priority: int,
     misfire: Misfire,

@@ -4,96 +4,101 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 from checkmate_queue.core.details import RecurringJobDetails
 from checkmate_queue.core.durations import ceil_millis, to_millis
 from checkmate_queue.core.errors import PayloadError
-from checkmate_queue.core.model import Misfire, Unclaimed
-from checkmate_queue.core.payload import PayloadCodec
+from checkmate_queue.core.model import Misfire, Schedule
 from checkmate_queue.core.recurrence import first_due
+from checkmate_queue.queue.base import QueueBase
 from checkmate_queue.queue.orders import new_schedule, timing_from
 from checkmate_queue.queue.views import recurring_details
-from checkmate_queue.runtime.patience import persevere
-from checkmate_queue.store import BATCH, Store
+from checkmate_queue.runtime.runtime import Runtime
+from checkmate_queue.store import BATCH
+
+T = TypeVar("T")
 
 
-class Recurring:
-    """The schedules of one queue."""
+class Recurring(QueueBase[T]):
+    """The schedules of the queue."""
 
-    def __init__(
+    async def schedule_recurring(
         self,
-        store: Store,
-        queue: str,
-        codec: PayloadCodec[Any],
-        unclaimed: Unclaimed,
-        multiplier: float,
-        patience: float,
-    ) -> None:
-        self._store = store
-        self._queue = queue
-        self._codec = codec
-        self._unclaimed = unclaimed
-        self._multiplier = multiplier
-        self._patience = patience
-
-    async def put(
-        self,
-        schedule_id: str,
-        data: object,
+        job_id: str,
+        data: T,
         *,
-        interval_seconds: float | None,
-        cron_pattern: str | None,
-        timezone: str,
-        start_delay: float | timedelta,
-        priority: int,
-        misfire: Misfire,
-        overlap: bool,
+        interval_seconds: float | None = None,
+        cron_pattern: str | None = None,
+        timezone: str = "UTC",
+        start_delay: float | timedelta = 0,
+        priority: int = 0,
+        misfire: Misfire = "coalesce",
+        overlap: bool = True,
     ) -> str:
+        """Make a job again and again, and return `job_id`; the same definition again changes nothing (R4).
+
+        Exactly one of `interval_seconds` (R1) and `cron_pattern` (5 fields, or 6 with seconds first, in the
+        IANA `timezone`, R2). `start_delay` places the first run; `misfire` and `overlap` say what becomes
+        of due times that were missed or overtaken (R5, R6).
+
+        Raises `ScheduleError`, `PayloadError`, `InvalidArgumentError`; an old schedule then stays (R8).
+        """
+        settings = (await self._open_for_work()).runtime.settings
         timing = timing_from(interval_seconds, cron_pattern, timezone)
-        delay_ms = ceil_millis(to_millis(start_delay, name="start_delay") * self._multiplier / 1000)
-        raw = await self._as_stored(schedule_id, self._codec.encode(data))
-        now = await persevere(self._store.ping, self._patience)
-        spec = new_schedule(
-            schedule_id,
-            raw,
-            timing,
-            first_due(timing, now + delay_ms),
+        delay_ms = ceil_millis(to_millis(start_delay, name="start_delay") * settings.delay_multiplier / 1000)
+        make = partial(
+            new_schedule,
+            job_id,
+            timing=timing,
             timezone=timezone,
             priority=priority,
             misfire=misfire,
             overlap=overlap,
-            unclaimed=self._unclaimed,
+            unclaimed=self.unclaimed,
         )
-        await persevere(lambda: self._store.put_schedule(self._queue, spec), self._patience)
-        return schedule_id
+        raw = self._codec.encode(data)
+        now = await self._ask(lambda runtime: runtime.store.ping())
+        spec = make(data=await self._as_stored(job_id, raw), first_at=first_due(timing, now + delay_ms))
+        await self._ask(lambda runtime: runtime.store.put_schedule(self.name, spec))
+        return job_id
 
     async def _as_stored(self, schedule_id: str, raw: bytes) -> bytes:
         """The JSON that the schedule has already, where it means the same.
 
         The same set makes different JSON in each process, which must not look like a new definition (R4).
         """
-        page = await persevere(lambda: self._store.schedules(self._queue, [schedule_id]), self._patience)
-        if not page:
+        stored = await self._schedule(schedule_id)
+        if stored is None:
             return raw
         try:
-            same = self._codec.decode(page[0].spec.data) == self._codec.decode(raw)
+            same = self._codec.decode(stored.spec.data) == self._codec.decode(raw)
         except PayloadError:
             return raw
-        return page[0].spec.data if same is True else raw
+        return stored.spec.data if same is True else raw
 
-    async def cancel(self, schedule_id: str) -> bool:
-        return await persevere(lambda: self._store.drop_schedule(self._queue, schedule_id), self._patience)
+    async def cancel_recurring(self, job_id: str) -> bool:
+        """Remove the schedule and its jobs that have not started; False for an unknown id (R7)."""
+        return await self._ask(lambda runtime: runtime.store.drop_schedule(self.name, job_id))
 
-    async def ids(self) -> list[str]:
+    async def list_recurring_jobs(self) -> list[str]:
+        """The ids of all schedules, sorted."""
         found: list[str] = []
         while True:
-            after = found[-1] if found else ""
-            page = await persevere(partial(self._store.schedules, self._queue, None, after), self._patience)
-            found += [schedule.spec.id for schedule in page]
-            if len(page) < BATCH:
+
+            async def page(runtime: Runtime, after: str = found[-1] if found else "") -> list[Schedule]:
+                return await runtime.store.schedules(self.name, after=after)
+
+            schedules = await self._ask(page)
+            found += [schedule.spec.id for schedule in schedules]
+            if len(schedules) < BATCH:
                 return found
 
-    async def details(self, schedule_id: str) -> RecurringJobDetails | None:
-        page = await persevere(lambda: self._store.schedules(self._queue, [schedule_id]), self._patience)
-        return recurring_details(page[0], self._codec) if page else None
+    async def get_recurring_job_details(self, job_id: str) -> RecurringJobDetails | None:
+        """The schedule of this id, or None."""
+        stored = await self._schedule(job_id)
+        return None if stored is None else recurring_details(stored, self._codec)
+
+    async def _schedule(self, schedule_id: str) -> Schedule | None:
+        found = await self._ask(lambda runtime: runtime.store.schedules(self.name, [schedule_id]))
+        return found[0] if found else None

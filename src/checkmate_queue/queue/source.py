@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 from checkmate_queue.runtime.runtime import Runtime
-
-if TYPE_CHECKING:
-    from checkmate_queue.queue.queue import Queue
 
 
 class RuntimeSource(Protocol):
@@ -35,5 +32,5 @@ class RuntimeSource(Protocol):
     def consuming(self) -> bool:
         """Whether consumers that are declared now begin at once."""
 
-    def forget(self, queue: Queue[Any]) -> None:
+    def forget(self, name: str, queue: object) -> None:
         """The queue was stopped: `get_queue` gives a fresh one from now on (L1)."""

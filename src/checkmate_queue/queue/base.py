@@ -1,0 +1,120 @@
+"""What every part of a queue needs: its name, its codec, its backend, its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
+
+from checkmate_queue.core.errors import InvalidArgumentError, QueueStoppedError
+from checkmate_queue.core.model import Unclaimed
+from checkmate_queue.core.payload import PayloadCodec
+from checkmate_queue.core.validation import check_name
+from checkmate_queue.queue.source import RuntimeSource
+from checkmate_queue.runtime.attempt import inside_handler
+from checkmate_queue.runtime.lag import LagWatch
+from checkmate_queue.runtime.outbox import Outbox
+from checkmate_queue.runtime.patience import persevere
+from checkmate_queue.runtime.runtime import Runtime
+from checkmate_queue.runtime.worker import Worker
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Attached:
+    """What a queue holds once it has a backend."""
+
+    def __init__(self, runtime: Runtime, name: str) -> None:
+        settings = runtime.settings
+        self.runtime = runtime
+        self.outbox = Outbox(runtime.store, name, settings.patience_seconds)
+        self.lag = LagWatch(runtime.store, name, runtime.hub)
+        self.worker = Worker(
+            runtime.store, name, settings, runtime.heart, runtime.threads, runtime.hub, self.lag
+        )
+
+
+class QueueBase(Generic[T]):
+    """A queue without its public verbs."""
+
+    def __init__(self, name: str, payload_type: Any, unclaimed: Unclaimed, source: RuntimeSource) -> None:
+        self.name = check_name("queue name", name)
+        if unclaimed not in ("hold", "drop"):
+            raise InvalidArgumentError(f"unclaimed must be 'hold' or 'drop', not {unclaimed!r}")
+        self.payload_type = payload_type
+        self.unclaimed: Unclaimed = unclaimed
+        self._codec: PayloadCodec[T] = PayloadCodec(payload_type)
+        self._source = source
+        self._attached: Attached | None = None
+        self._attaching = asyncio.Lock()
+        self._stopped = False
+        self._ended = False
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    async def stop(self, timeout: float | None = None) -> None:
+        """Stop this process's part of the queue: wait for running handlers, settle them, leave (L1).
+
+        With `timeout`, in seconds, what still runs then is cancelled and given back to the front. Calling it
+        again, or from inside a handler, works.
+        """
+        self._stopped = True
+        self._source.forget(self.name, self)
+        if self._attached is not None:
+            await self._attached.outbox.drained()
+            await self._attached.worker.stop(timeout)
+        self._ended = not self.runs_caller()
+
+    def runs_caller(self) -> bool:
+        """Whether the caller is one of this queue's handlers."""
+        return self._attached is not None and self._attached.worker.runs_caller()
+
+    async def ended(self) -> None:
+        """Wait for what a stop from inside a handler left to be done."""
+        if self._attached is not None:
+            await self._attached.worker.ended()
+        self._ended = True
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
+
+    def work_came(self) -> None:
+        """The backend has news of this queue."""
+        if self._attached is not None:
+            self._attached.worker.work_came()
+
+    def __repr__(self) -> str:
+        return f"Queue({self.name!r})"
+
+    # -- the backend -----------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        # A stop waits for running handlers, and what these enqueue belongs to what they do.
+        if self._stopped and not (inside_handler() and (self._source.draining or not self._ended)):
+            raise QueueStoppedError(
+                f"Queue {self.name!r} was stopped; ask the manager for it again: "
+                f"manager.get_queue({self.name!r})"
+            )
+
+    async def _open_for_work(self) -> Attached:
+        self._check_open()
+        return await self._attach()
+
+    async def _attach(self) -> Attached:
+        self._source.check_caller()
+        if self._attached is not None:
+            return self._attached
+        async with self._attaching:
+            if self._attached is None:
+                runtime = await self._source.runtime()
+                self._codec.max_bytes = runtime.max_payload_bytes
+                await persevere(lambda: runtime.store.register(self.name), runtime.settings.patience_seconds)
+                self._attached = Attached(runtime, self.name)
+        return self._attached
+
+    async def _ask(self, call: Callable[[Runtime], Awaitable[R]]) -> R:
+        """Call the backend's store through the runtime, as patiently as it is set."""
+        runtime = (await self._attach()).runtime
+        return await persevere(lambda: call(runtime), runtime.settings.patience_seconds)
