@@ -1,0 +1,1 @@
+"""Redis and Valkey: all atomicity in Lua, one script for each verb."""

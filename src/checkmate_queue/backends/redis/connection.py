@@ -1,0 +1,161 @@
+"""The way to the server: scripts by their hash, and patience with outages."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ConnectionError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    TimeoutError,
+)
+
+from checkmate_queue.backends.redis.keys import Keyspace
+from checkmate_queue.backends.redis.scripts import load_script
+from checkmate_queue.core.errors import BackendUnavailableError
+from checkmate_queue.store import BATCH, FencedError, LeaseLostError, UnknownQueueError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from checkmate_queue.core.model import StoreLimits
+    from checkmate_queue.store import Clock
+
+T = TypeVar("T")
+Argument: TypeAlias = str | bytes | int | float
+
+_PASSING = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OSError)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+_SHORTEST_ATTEMPT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A script's answer. `readied` sums up what steps before the last one made ready."""
+
+    values: list[Any]
+    readied: int = 0
+
+
+class Connection:
+    """Runs scripts. Every verb may be repeated, so an answer that was lost is simply asked for again."""
+
+    def __init__(
+        self, url: str, keys: Keyspace, limits: StoreLimits, clock: Clock | None, patience_ms: int
+    ) -> None:
+        self.keys = keys
+        self.limits = limits
+        self._url = url
+        self._clock = clock
+        self._patience = patience_ms / 1000
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._client: Redis | None = None
+
+    async def run(self, name: str, queue: str, *arguments: Argument) -> Reply:
+        """Run a verb's script on a queue, as often as it says that a step was too long to be the last."""
+        readied = 0
+        while True:
+            now = "" if self._clock is None else self._clock()
+            common = (now, BATCH, self.limits.unclaimed_retention_ms)
+            values = await self.evaluate(name, [self.keys.queue(queue)], *common, *arguments)
+            match values[0]:
+                case b"done":
+                    return Reply(values[1:], readied)
+                case b"again":
+                    readied += sum(values[1:])
+                case refusal:
+                    raise refused(refusal, values[1:], queue)
+
+    async def evaluate(self, name: str, keys: Sequence[str], *arguments: Argument) -> list[Any]:
+        """Run a script once."""
+        script = load_script(name)
+
+        async def attempt(client: Redis) -> list[Any]:
+            try:
+                answer = await client.evalsha(script.sha, len(keys), *keys, *arguments)
+            except NoScriptError:
+                await client.script_load(script.text)
+                answer = await client.evalsha(script.sha, len(keys), *keys, *arguments)
+            return cast("list[Any]", answer)
+
+        return await self.patiently(attempt)
+
+    async def patiently(self, attempt: Callable[[Redis], Awaitable[T]]) -> T:
+        """Repeat what fails for the server's absence, until patience ends."""
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        deadline = start + self._patience
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                async with asyncio.timeout_at(max(deadline, start + _SHORTEST_ATTEMPT)):
+                    async with self._on(loop) as client:
+                        return await attempt(client)
+            except _PASSING as error:
+                if isinstance(error, AuthenticationError) or loop.time() + pause >= deadline:
+                    raise unavailable(error) from error
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            except RedisError as error:
+                raise unavailable(error) from error
+
+    def open(self) -> None:
+        """Bind to the running loop."""
+        loop = asyncio.get_running_loop()
+        if self._client is None or loop is not self._loop:
+            self._loop, self._client = loop, self._connect()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(RedisError, OSError):
+                await client.aclose()
+
+    @contextlib.asynccontextmanager
+    async def _on(self, loop: asyncio.AbstractEventLoop) -> AsyncIterator[Redis]:
+        if self._client is not None and loop is self._loop:
+            yield self._client
+            return
+        # a heartbeat's loop in another thread: nobody could close a client of that loop later
+        async with self._connect() as client:
+            yield client
+
+    def _connect(self) -> Redis:
+        return Redis.from_url(
+            self._url,
+            decode_responses=False,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=None,
+            socket_connect_timeout=None,
+        )
+
+
+def unavailable(error: Exception) -> BackendUnavailableError:
+    """What callers get when the server can't be reached or used."""
+    return BackendUnavailableError(f"Redis can't be used: {type(error).__name__}: {error}".rstrip(": "))
+
+
+def refused(refusal: bytes, details: list[Any], queue: str) -> Exception:
+    """The error that a script's refusal stands for."""
+    match refusal:
+        case b"unknown":
+            return UnknownQueueError(f"Queue {queue!r} was never registered with this backend.")
+        case b"fenced":
+            return FencedError(details[0].decode())
+        case b"lost":
+            return LeaseLostError()
+        case b"misnumbered":
+            return ValueError(f"the last exchange was number {int(details[0])}; repeat it or go on by one")
+        case _:
+            return BackendUnavailableError(f"Redis answered {refusal!r}, which this version doesn't know")

@@ -1,0 +1,41 @@
+"""The names of keys: all of a queue's lie under one hash tag, so that a cluster keeps them together."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+_PLAIN = " :/.-_~@+"
+
+
+def _escape(text: str) -> str:
+    return quote(text, safe=_PLAIN)
+
+
+class Keyspace:
+    """Every key of a store. Names are escaped, so that none can end a hash tag or look like another's."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = _escape(prefix)
+
+    def queue(self, name: str) -> str:
+        """The hash of a queue; scripts derive its other keys from it."""
+        return f"{self._prefix}:{{{_escape(name)}}}:queue"
+
+    @property
+    def format(self) -> str:
+        """The format number of the whole storage."""
+        return self._registry("format")
+
+    @property
+    def queues(self) -> str:
+        """The set of registered names."""
+        return self._registry("queues")
+
+    @property
+    def successor(self) -> str:
+        """Where the registry went, once it is fenced."""
+        return self._registry("successor")
+
+    def _registry(self, name: str) -> str:
+        # no escaped name of a queue contains the asterisk
+        return f"{self._prefix}:{{*}}:{name}"

@@ -1,0 +1,147 @@
+-- Stores new jobs, in units that are each all or nothing.
+-- KEYS 1: queue   ARGV 1-3: as in lib/queue.lua   4: largest size or ''   5: number of units
+--   then for each unit the number of its jobs, and for each job 8: id, priority, delay in ms, expiry in ms or '',
+--   1 for dropped where unclaimed, token, payload
+-- returns {'done', one answer for each unit}: 'full', or a character for each job: 1 created, 0 duplicate,
+--   2 duplicate with the same token; or {'again'}, {'unknown'}, {'fenced', successor}
+-- include: lib/queue.lua
+-- include: lib/entry.lua
+-- include: lib/catch_up.lua
+-- include: lib/due.lua
+
+local WIDTH = 7
+local limited = ARGV[4] ~= ''
+
+local refusal = enter()
+if refusal then
+  return refusal
+end
+if not caught_up() then
+  return AGAIN
+end
+
+local registered = groups.all()
+local live = groups.live(registered)
+local known = {} -- the tokens of living jobs, by id
+
+local function read_known()
+  local ids, at = {}, 6
+  for _ = 1, tonumber(ARGV[5]) do
+    local amount = tonumber(ARGV[at])
+    for i = 1, amount do
+      ids[#ids + 1] = ARGV[at + 1 + (i - 1) * WIDTH]
+    end
+    at = at + 1 + amount * WIDTH
+  end
+  for i, key in ipairs(writes.read(key_of('ids'), ids)) do
+    local job = key and jobs.read(key)
+    known[ids[i]] = job and job.token or nil
+  end
+end
+
+local size = {fixed = 0, groups = {}}
+
+local function read_size()
+  local fields = call('HMGET', KEYS[1], 'delayed', 'unclaimed')
+  size.fixed = tonumber(fields[1] or 0) + tonumber(fields[2] or 0)
+  for _, group in ipairs(registered) do
+    size.groups[group.gid] = tonumber(call('HGET', group_key(group.gid), 'pending') or 0)
+  end
+end
+
+local function fits(amount)
+  local fullest = 0
+  for _, pending in pairs(size.groups) do
+    fullest = math.max(fullest, pending)
+  end
+  return size.fixed + fullest + amount <= tonumber(ARGV[4])
+end
+
+local function grow(job)
+  if job.state == DELAYED or #live == 0 then
+    size.fixed = size.fixed + 1
+    return
+  end
+  for _, gid in ipairs(live) do
+    size.groups[gid] = size.groups[gid] + 1
+  end
+end
+
+-- Marks each job of the unit; returns the marks and how many are new.
+local function mark(at, amount)
+  local marks, seen, fresh = {}, {}, 0
+  for i = 1, amount do
+    local from = at + (i - 1) * WIDTH
+    local id, token = ARGV[from], ARGV[from + 5]
+    local living = known[id]
+    if seen[id] then
+      marks[i] = '0'
+    elseif not living then
+      seen[id] = true
+      fresh = fresh + 1
+      marks[i] = '1'
+    else
+      marks[i] = token ~= '' and token == living and '2' or '0'
+    end
+  end
+  return marks, fresh
+end
+
+local function store(key, from)
+  local delay, expires = tonumber(ARGV[from + 2]), ARGV[from + 3]
+  local job = {
+    state = delay > 0 and DELAYED or READY,
+    flags = ARGV[from + 4] == '1' and DROP or 0,
+    priority = tonumber(ARGV[from + 1]),
+    enqueued_at = now,
+    since = now,
+    expires_at = expires ~= '' and now + tonumber(expires) or 0,
+    id = ARGV[from],
+    fan = '',
+    token = ARGV[from + 5],
+  }
+  if delay == 0 and #live == 0 and job.flags == DROP then
+    count(KEYS[1], 'expired', 1)
+    return
+  end
+  known[job.id] = job.token
+  jobs.create(key, job, ARGV[from + 6])
+  if delay > 0 then
+    jobs.save(key, job)
+    due.wait(key, nil, now + delay)
+    count(KEYS[1], 'delayed', 1)
+  else
+    jobs.make_ready(key, job, live)
+  end
+  if limited then
+    grow(job)
+  end
+end
+
+local function add_unit(at, amount)
+  local marks, fresh = mark(at, amount)
+  if limited and fresh > 0 and not fits(fresh) then
+    return 'full'
+  end
+  local key = fresh > 0 and call('HINCRBY', KEYS[1], 'jobs', fresh) - fresh
+  for i = 1, amount do
+    if marks[i] == '1' then
+      key = key + 1
+      store(key, at + (i - 1) * WIDTH)
+    end
+  end
+  return table.concat(marks)
+end
+
+read_known()
+if limited then
+  read_size()
+end
+local answer, at = {'done'}, 6
+for unit = 1, tonumber(ARGV[5]) do
+  local amount = tonumber(ARGV[at])
+  answer[unit + 1] = add_unit(at + 1, amount)
+  at = at + 1 + amount * WIDTH
+end
+writes.flush()
+return answer

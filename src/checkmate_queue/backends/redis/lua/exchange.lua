@@ -1,0 +1,115 @@
+-- Settles, promotes, claims and renews in one step.
+-- KEYS 1: queue   ARGV 1-3: as in lib/queue.lua   4: epoch   5: group   6: n   7: want   8: most failed entries
+--   9: number of settlements, then the settlements (lib/settlements.lua)
+-- returns {'done', now, 1 if paused, next_at or '', refused keys, cancelled keys, claims (lib/claims.lua)};
+--   or {'again'}, {'misnumbered', n of the last}, {'unknown'}, {'fenced', successor}, {'lost'}
+-- include: lib/queue.lua
+-- include: lib/entry.lua
+-- include: lib/catch_up.lua
+-- include: lib/due.lua
+-- include: lib/settlements.lua
+-- include: lib/claims.lua
+-- include: lib/fills.lua
+
+local epoch, n = ARGV[4], tonumber(ARGV[6])
+
+local refusal = enter_as(epoch)
+if refusal then
+  return refusal
+end
+local group = groups.find(ARGV[5])
+local gid = group and int(group.gid)
+local last = group and call('HMGET', epoch_key(epoch), 'exchanges:' .. gid, 'span', 'taken:' .. gid, 'refused:' .. gid,
+  'left:' .. gid)
+if not last or not last[1] then
+  return {'lost'}
+end
+local done = tonumber(last[1])
+if n < 1 or (n ~= done and n ~= done + 1) then
+  return {'misnumbered', last[1]}
+end
+epochs.renew(epoch, tonumber(last[2]))
+if not caught_up() or not fills.filled(gid) or not due.fits() then
+  return AGAIN
+end
+
+local paused = call('HGET', KEYS[1], 'paused') == '1'
+
+local function split(list)
+  local parts = {}
+  for part in string.gmatch(list or '', '[^,]+') do
+    parts[#parts + 1] = part
+  end
+  return parts
+end
+
+local function settle()
+  local amount = tonumber(ARGV[9])
+  if amount == 0 then
+    return {}
+  end
+  local held = claims_key(epoch, gid)
+  local refused = settlements.apply(settlements.parse(10, amount), group, epoch, CLAIMED, function(key)
+    later('SREM', held, key)
+  end)
+  failures.trim(tonumber(ARGV[8]))
+  return refused
+end
+
+-- Notes the answer, so that the same n gets it again; `left` is what a long step has yet to claim.
+local function note(taken, refused, left)
+  call('HSET', epoch_key(epoch), 'exchanges:' .. gid, n, 'taken:' .. gid, table.concat(taken, ','), 'refused:' .. gid,
+    table.concat(refused, ','), 'left:' .. gid, left)
+end
+
+local function first(want)
+  local refused = settle()
+  due.promote()
+  local taken, stopped = {}, false
+  if want > 0 and not paused then
+    taken, stopped = claims.take(gid, epoch, want)
+  end
+  local keys = {}
+  for i, claim in ipairs(taken) do
+    keys[i] = claim.key
+  end
+  note(keys, refused, stopped and want - #taken or 0)
+  return taken, refused, stopped
+end
+
+local function repeated()
+  local keys, refused, left = split(last[3]), split(last[4]), tonumber(last[5])
+  local stopped = false
+  if left > 0 then
+    local more
+    more, stopped = claims.take(gid, epoch, left)
+    for _, claim in ipairs(more) do
+      keys[#keys + 1] = claim.key
+    end
+    note(keys, refused, stopped and left - #more or 0)
+  end
+  return claims.read(keys, gid), refused, stopped
+end
+
+local function cancelled_keys()
+  local keys = {}
+  for _, member in ipairs(call('SMEMBERS', cancelled_key(epoch))) do
+    local of_group, key = string.match(member, '^(%d+):(%d+)$')
+    if of_group == gid then
+      keys[#keys + 1] = key
+    end
+  end
+  return keys
+end
+
+local taken, refused, stopped
+if n == done then
+  taken, refused, stopped = repeated()
+else
+  taken, refused, stopped = first(tonumber(ARGV[7]))
+end
+if stopped then
+  return AGAIN
+end
+return {'done', int(now), paused and 1 or 0, due.next({'due', 'schedules_due'}), refused, cancelled_keys(),
+  claims.answer(taken)}

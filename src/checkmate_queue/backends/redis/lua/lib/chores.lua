@@ -1,0 +1,117 @@
+-- Work that a verb has decided but that may be too long for one step. Every verb does it first, in batches, and comes
+-- again until none is left: nobody sees what is half done.
+--   drop:<gid>        the deliveries of a dropped group end; its numbers are settled already
+--   adopt:<gid>,<gid> unclaimed jobs become ready in these groups (G2)
+--   cancel:<n>        the jobs in the set `cancel:<n>` end where they were never claimed (R4, R7)
+-- include: lib/queue.lua
+-- include: lib/writes.lua
+-- include: lib/records.lua
+-- include: lib/jobs.lua
+
+local chores = {}
+
+local function forget_place(key, gid, delivery)
+  if delivery.state == RETRYING then
+    writes.later('ZREM', key_of('due'), jobs.due_member(key, gid))
+  elseif delivery.state == CLAIMED then
+    writes.later('SREM', claims_key(int(delivery.epoch), gid), key)
+  elseif delivery.state == LAPSED then
+    writes.later('SREM', lapsed_key(int(delivery.epoch)), gid .. ':' .. key)
+  end
+end
+
+local function end_dropped(key, gid, waiting)
+  local job = jobs.read(key)
+  local open = job and call('HGET', key_of('open'), key)
+  if job and (waiting == false or string.find(open or job.fan, ',' .. gid .. ',', 1, true)) then
+    schedules.ended(job, gid, waiting, 'expired')
+    jobs.close(key, job, gid, open)
+  end
+end
+
+local function drop_deliveries(gid)
+  local stored = call('HSCAN', deliveries_key(gid), 0, 'COUNT', BATCH)[2]
+  for i = 1, #stored, 2 do
+    local delivery = records.unpack_delivery(stored[i + 1])
+    if delivery then
+      forget_place(stored[i], gid, delivery)
+    end
+    end_dropped(stored[i], gid, false)
+    writes.later('HDEL', deliveries_key(gid), stored[i])
+  end
+  writes.flush()
+  return #stored > 0
+end
+
+local function drop_waiting(gid)
+  local priority = call('ZRANGE', priorities_key(gid), 0, 0)[1]
+  if not priority then
+    return false
+  end
+  local keys = call('LPOP', ready_key(gid, priority), BATCH)
+  for _, key in ipairs(keys or {}) do
+    end_dropped(key, gid, true)
+  end
+  writes.flush()
+  if not keys then
+    call('DEL', front_key(gid, priority))
+    call('ZREM', priorities_key(gid), priority)
+  end
+  return true
+end
+
+local function drop(gid)
+  if drop_deliveries(gid) or drop_waiting(gid) then
+    return true
+  end
+  call('DEL', key_of('fill:' .. gid))
+  return false
+end
+
+local function adopt(list)
+  local gids = {}
+  for gid in string.gmatch(list, '%d+') do
+    gids[#gids + 1] = gid
+  end
+  local keys = call('LPOP', key_of('unclaimed'), math.max(1, math.floor(BATCH / #gids)))
+  local raw = writes.read(key_of('jobs'), keys or {})
+  for i, key in ipairs(keys or {}) do
+    local job = raw[i] and records.unpack_job(raw[i])
+    if job then
+      writes.count(KEYS[1], 'unclaimed', -1)
+      schedules.unclaimed(job, -1)
+      job.since = now
+      jobs.fan_out(key, job, gids)
+    end
+  end
+  writes.flush()
+  return keys and call('EXISTS', key_of('unclaimed')) == 1
+end
+
+local function cancel(number)
+  local set = key_of('cancel:' .. number)
+  for _, key in ipairs(call('SPOP', set, BATCH)) do
+    local job = jobs.read(key)
+    if job then
+      jobs.end_waiting(key, job, 'cancelled')
+    end
+  end
+  writes.flush()
+  return call('EXISTS', set) == 1
+end
+
+local doers = {drop = drop, adopt = adopt, cancel = cancel}
+
+-- Does up to a batch; true once none is left.
+function chores.caught_up()
+  local chore = call('LINDEX', key_of('chores'), 0)
+  if not chore then
+    return true
+  end
+  local kind, rest = string.match(chore, '^(%a+):(.*)$')
+  if doers[kind](rest) then
+    return false
+  end
+  call('LPOP', key_of('chores'))
+  return call('EXISTS', key_of('chores')) == 0
+end

@@ -1,0 +1,143 @@
+-- Epochs whose lease has run out: each dies in one step, then its claims are handed on in batches (G7).
+-- `dying` lists those that still have claims to hand on.
+-- include: lib/queue.lua
+-- include: lib/writes.lua
+-- include: lib/records.lua
+-- include: lib/groups.lua
+-- include: lib/epochs.lua
+-- include: lib/settlements.lua
+-- include: lib/claims.lua
+
+local deaths = {}
+
+local function by_number()
+  local found = {}
+  for _, group in ipairs(groups.all()) do
+    found[int(group.gid)] = group
+  end
+  return found
+end
+
+function deaths.forget_worker(epoch)
+  local worker = call('HGET', epoch_key(epoch), 'worker')
+  call('ZREM', key_of('leases'), epoch)
+  if worker and call('HGET', key_of('workers'), worker) == epoch then
+    call('HDEL', key_of('workers'), worker)
+  end
+end
+
+local function end_cancelled(epoch, registered)
+  for _, member in ipairs(call('SMEMBERS', cancelled_key(epoch))) do
+    local gid, key = string.match(member, '^(%d+):(%d+)$')
+    local raw = registered[gid] and call('HGET', deliveries_key(gid), key)
+    if raw then
+      later('SREM', claims_key(epoch, gid), key)
+      later('SREM', lapsed_key(epoch), member)
+      settlements.give_back(key, registered[gid], records.unpack_delivery(raw))
+    end
+  end
+  writes.flush()
+  call('DEL', cancelled_key(epoch))
+end
+
+-- Lets those die whose lease has run out; returns the names of ephemeral groups that went with them.
+function deaths.mark()
+  local dropped = {}
+  local dead = call('ZRANGEBYSCORE', key_of('leases'), '-inf', int(now), 'LIMIT', 0, 100)
+  local registered = #dead > 0 and by_number()
+  for _, epoch in ipairs(dead) do
+    end_cancelled(epoch, registered)
+    deaths.forget_worker(epoch)
+    for gid in string.gmatch(call('HGET', epoch_key(epoch), 'groups'), '%d+') do
+      local group = registered[gid]
+      groups.dismiss(gid, epoch)
+      if group and group.ephemeral and not groups.attended(gid) then
+        groups.drop(group)
+        registered[gid] = nil
+        dropped[#dropped + 1] = group.name
+      end
+    end
+    call('RPUSH', key_of('dying'), epoch)
+  end
+  return dropped
+end
+
+local function hand_over(key, gid, epoch, stall)
+  local raw = call('HGET', deliveries_key(gid), key)
+  local delivery = raw and records.unpack_delivery(raw)
+  if delivery then
+    delivery.state = LAPSED
+    delivery.stalls = delivery.stalls + stall
+    delivery.epoch = tonumber(epoch)
+    later('HSET', deliveries_key(gid), key, records.pack_delivery(delivery))
+    later('SADD', lapsed_key(epoch), gid .. ':' .. key)
+  end
+end
+
+-- Claims of dropped groups are left to the chore that ends them.
+local function hand_over_claims(dead, epoch, registered, room)
+  for gid in string.gmatch(call('HGET', epoch_key(dead), 'groups') or '', '%d+') do
+    local keys = registered[gid] and room > 0 and call('SPOP', claims_key(dead, gid), room) or {}
+    for _, key in ipairs(keys) do
+      hand_over(key, gid, epoch, 1)
+    end
+    room = room - #keys
+    if not registered[gid] then
+      call('DEL', claims_key(dead, gid))
+    end
+  end
+  return room
+end
+
+local function hand_over_lapsed(dead, epoch, registered, room)
+  local members = room > 0 and call('SPOP', lapsed_key(dead), room) or {}
+  for _, member in ipairs(members) do
+    local gid, key = string.match(member, '^(%d+):(%d+)$')
+    if registered[gid] then
+      hand_over(key, gid, epoch, 0)
+    end
+  end
+  return room - #members
+end
+
+-- Hands claims of the dying to this epoch, as many as it may hold.
+function deaths.hand_on(epoch)
+  local room = BATCH - call('SCARD', lapsed_key(epoch))
+  local dead = call('LINDEX', key_of('dying'), 0)
+  local registered = dead and by_number()
+  while dead and room > 0 do
+    room = hand_over_claims(dead, epoch, registered, room)
+    room = hand_over_lapsed(dead, epoch, registered, room)
+    if room > 0 then
+      call('DEL', epoch_key(dead))
+      call('LPOP', key_of('dying'))
+      dead = call('LINDEX', key_of('dying'), 0)
+    end
+  end
+  writes.flush()
+end
+
+-- The lapsed claims that the epoch holds, in the order of their claims: group, most stalls, claim.
+function deaths.held(epoch)
+  local keys, held = {}, {}
+  for _, member in ipairs(call('SMEMBERS', lapsed_key(epoch))) do
+    local gid, key = string.match(member, '^(%d+):(%d+)$')
+    keys[gid] = keys[gid] or {}
+    table.insert(keys[gid], key)
+  end
+  local registered = next(keys) and by_number() or {}
+  for gid, of_group in pairs(keys) do
+    for _, claim in ipairs(registered[gid] and claims.read(of_group, gid) or {}) do
+      claim.group = registered[gid]
+      held[#held + 1] = claim
+    end
+  end
+  table.sort(held, function(one, other)
+    return one.delivery.sequence < other.delivery.sequence
+  end)
+  local answer = claims.answer(held)
+  for i, claim in ipairs(held) do
+    answer[i] = {claim.group.name, claim.group.max_stalls, answer[i]}
+  end
+  return answer
+end

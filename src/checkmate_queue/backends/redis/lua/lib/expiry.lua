@@ -1,0 +1,110 @@
+-- Ending what has expired: deliveries that were never claimed (J9), and unclaimed jobs past their retention (G2).
+-- include: lib/queue.lua
+-- include: lib/writes.lua
+-- include: lib/records.lua
+-- include: lib/groups.lua
+-- include: lib/jobs.lua
+
+local expiry = {}
+
+-- Whether a list's number stands for nothing any more.
+local function is_dead(key, gid)
+  local raw = call('HGET', key_of('jobs'), key)
+  if not raw then
+    return true
+  end
+  return records.has(records.unpack_job(raw).flags, CLOSED) and call('HEXISTS', deliveries_key(gid), key) == 0
+end
+
+-- Takes dead numbers off the head of a list, so that what expires unseen leaves nothing behind.
+local function trim(gid, priority)
+  local list = ready_key(gid, priority)
+  for _ = 1, BATCH do
+    local key = call('LINDEX', list, 0)
+    if not key or not is_dead(key, gid) then
+      break
+    end
+    call('LPOP', list)
+  end
+  if call('EXISTS', list, front_key(gid, priority)) == 0 then
+    call('ZREM', priorities_key(gid), priority)
+  end
+end
+
+local function note(touched, job, open)
+  for gid in string.gmatch(open, '%d+') do
+    touched[gid .. ' ' .. job.priority] = {gid, job.priority}
+  end
+end
+
+-- A job that is due and expired at once would have gone to the groups of its due time, and expired in each.
+local function end_delayed(key, job)
+  local live = groups.live()
+  for _, gid in ipairs(live) do
+    count(group_key(gid), 'expired', 1)
+  end
+  count(KEYS[1], 'expired', #live == 0 and 1 or 0)
+  count(KEYS[1], 'delayed', -1)
+  later('ZREM', key_of('due'), jobs.due_member(key))
+  jobs.remove(key, job)
+end
+
+-- Ends up to a batch of deliveries that were not claimed in time; true where more is left.
+local function sweep()
+  local keys = call('ZRANGEBYSCORE', key_of('expiry'), '-inf', int(now), 'LIMIT', 0, BATCH)
+  if #keys == 0 then
+    return false
+  end
+  local touched = {}
+  for _, key in ipairs(keys) do
+    local job = jobs.read(key)
+    if job and job.state == DELAYED then
+      end_delayed(key, job)
+    elseif job then
+      note(touched, job, job.state == READY and jobs.open_groups(key, job) or '')
+      jobs.end_waiting(key, job, 'expired')
+    end
+    later('ZREM', key_of('expiry'), key)
+  end
+  writes.flush()
+  for _, place in pairs(touched) do
+    trim(place[1], place[2])
+  end
+  return #keys == BATCH
+end
+
+-- The first unclaimed job; numbers before it that stand for nothing go, up to a batch of them.
+local function first_unclaimed()
+  for _ = 1, BATCH do
+    local key = call('LINDEX', key_of('unclaimed'), 0)
+    local job = key and jobs.read(key)
+    if not key or job then
+      return key, job
+    end
+    call('LPOP', key_of('unclaimed'))
+  end
+end
+
+-- Ends up to a batch of unclaimed jobs past their retention; true where more is left.
+local function sweep_unclaimed()
+  for _ = 1, BATCH do
+    local key, job = first_unclaimed()
+    if not key or job.since + UNCLAIMED_RETENTION > now then
+      return false
+    end
+    jobs.end_waiting(key, job, 'expired')
+    writes.flush()
+    call('LPOP', key_of('unclaimed'))
+  end
+  return true
+end
+
+-- Ends up to a batch of what has expired; true once none is left.
+function expiry.caught_up()
+  return not sweep() and not sweep_unclaimed()
+end
+
+function expiry.next_unclaimed()
+  local key, job = first_unclaimed()
+  return key and job.since + UNCLAIMED_RETENTION or nil
+end

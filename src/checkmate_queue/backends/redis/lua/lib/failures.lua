@@ -1,0 +1,62 @@
+-- Failed entries: what is kept of deliveries that used their tries (F4).
+-- `failed` holds the entries by number, `failed_order` their numbers, `failed_ids` the numbers of a job id.
+-- include: lib/queue.lua
+-- include: lib/writes.lua
+-- include: lib/records.lua
+
+local failures = {}
+
+local function index_field(occurrence, id)
+  return (occurrence and 'o' or 'u') .. id
+end
+
+-- failure: error type, message, traceback
+function failures.keep(key, job, group, attempts, failure)
+  local number = int(call('HINCRBY', KEYS[1], 'failures', 1))
+  local occurrence = records.has(job.flags, OCCURRENCE)
+  local payload = call('HGET', key_of('payloads'), key) or ''
+  local entry = {1, tonumber(key), job.id, occurrence, group, job.priority, attempts, now, records.has(job.flags, DROP),
+    failure[1], failure[2], failure[3], payload}
+  call('HSET', key_of('failed'), number, cmsgpack.pack(entry))
+  call('ZADD', key_of('failed_order'), number, number)
+  local field = index_field(occurrence, job.id)
+  call('HSET', key_of('failed_ids'), field, (call('HGET', key_of('failed_ids'), field) or ',') .. number .. ',')
+end
+
+local function discard(number, entry)
+  local field = index_field(entry[4], entry[3])
+  local numbers = call('HGET', key_of('failed_ids'), field) or ','
+  local from, to = string.find(numbers, ',' .. number .. ',', 1, true)
+  local rest = from and string.sub(numbers, 1, from) .. string.sub(numbers, to + 1) or numbers
+  if rest == ',' then
+    call('HDEL', key_of('failed_ids'), field)
+  else
+    call('HSET', key_of('failed_ids'), field, rest)
+  end
+  call('HDEL', key_of('failed'), number)
+  call('ZREM', key_of('failed_order'), number)
+end
+
+-- Discards the oldest above the retention count.
+function failures.trim(retention_count)
+  local surplus = call('ZCARD', key_of('failed_order')) - retention_count
+  if surplus <= 0 then
+    return
+  end
+  for _, number in ipairs(call('ZRANGE', key_of('failed_order'), 0, math.min(surplus, BATCH) - 1)) do
+    discard(number, cmsgpack.unpack(call('HGET', key_of('failed'), number)))
+  end
+end
+
+-- Discards up to a batch of what is past its retention; true where more is left.
+function failures.expire(retention_ms)
+  for _ = 1, BATCH do
+    local number = call('ZRANGE', key_of('failed_order'), 0, 0)[1]
+    local entry = number and cmsgpack.unpack(call('HGET', key_of('failed'), number))
+    if not entry or entry[8] + retention_ms > now then
+      return false
+    end
+    discard(number, entry)
+  end
+  return true
+end

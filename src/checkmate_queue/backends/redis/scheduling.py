@@ -1,0 +1,48 @@
+"""The scripts of recurring jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from checkmate_queue.backends.redis.records import pack_schedule, unpack_schedule
+from checkmate_queue.store import BATCH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from checkmate_queue.backends.redis.connection import Argument, Connection
+    from checkmate_queue.core.model import Firing, NewSchedule, Schedule
+
+
+async def put_schedule(connection: Connection, queue: str, spec: NewSchedule) -> Schedule:
+    """put_schedule.lua: create or replace a schedule."""
+    reply = await connection.run("put_schedule", queue, *pack_schedule(spec))
+    return unpack_schedule(reply.values[0])
+
+
+async def fire(connection: Connection, queue: str, firings: Sequence[Firing]) -> list[bool]:
+    """fire.lua: advance schedules and make their jobs. Each firing is atomic; many take several steps."""
+    fired: list[bool] = []
+    for step in _steps(firings):
+        arguments: list[Argument] = [len(step)]
+        for firing in step:
+            next_at = "" if firing.next_at is None else firing.next_at
+            arguments += (firing.schedule_id, firing.revision, firing.expected_at, next_at)
+            arguments += (len(firing.due), *firing.due)
+        reply = await connection.run("fire", queue, *arguments)
+        fired += [mark == ord("1") for mark in reply.values[0]]
+    return fired
+
+
+def _steps(firings: Sequence[Firing]) -> Iterator[list[Firing]]:
+    step: list[Firing] = []
+    size = 0
+    for firing in firings:
+        weight = 1 + len(firing.due)
+        if step and size + weight > BATCH:
+            yield step
+            step, size = [], 0
+        step.append(firing)
+        size += weight
+    if step:
+        yield step

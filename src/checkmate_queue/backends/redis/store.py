@@ -1,0 +1,157 @@
+"""The store's verbs on Redis 6.2 or newer, and on Valkey.
+
+Each verb is one Lua script. A script that would touch more than about `BATCH` records does part of the work
+and asks to be run again. What a verb itself decides happens at once, in its last run; what that leaves to be
+done in batches is done by whichever verb comes next, before its own work. So nobody sees anything half done.
+
+Not built yet: waking sleepers (`listen` is never called back; the runtime looks every second), and the verbs
+of repair, inspection and settings.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from checkmate_queue.backends.redis import consumption, ingestion, lifecycle, scheduling
+from checkmate_queue.backends.redis.connection import Connection
+from checkmate_queue.backends.redis.keys import Keyspace
+from checkmate_queue.core.errors import ConfigError
+from checkmate_queue.core.model import RECORD_FORMAT, StoreLimits
+from checkmate_queue.store import UnknownQueueError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis.asyncio import Redis
+
+    from checkmate_queue.core.model import (
+        Added,
+        Epoch,
+        Exchange,
+        Firing,
+        GroupJoin,
+        LapseSettlement,
+        Millis,
+        NewJob,
+        NewSchedule,
+        Orders,
+        QueueFull,
+        Schedule,
+        Settlement,
+        Tick,
+    )
+    from checkmate_queue.store import Clock, News
+
+_OLDEST = (6, 2)
+
+
+class RedisStore:
+    """Jobs on a Redis or Valkey server; any number of processes share it."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = "checkmate",
+        limits: StoreLimits | None = None,
+        clock: Clock | None = None,
+        patience_ms: int = 5000,
+    ) -> None:
+        self._keys = Keyspace(prefix)
+        self._clock = clock
+        self._connection = Connection(url, self._keys, limits or StoreLimits(), clock, patience_ms)
+
+    # -- lifecycle -------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """See the contract."""
+
+        async def attempt(client: Redis) -> tuple[str, int | None]:
+            version = str((await client.info("server"))["redis_version"])
+            await client.set(self._keys.format, RECORD_FORMAT, nx=True)
+            stored = await client.get(self._keys.format)
+            return version, int(stored) if stored is not None and stored.isdigit() else None
+
+        self._connection.open()
+        version, stored = await self._connection.patiently(attempt)
+        if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
+            raise ConfigError(f"Redis {version} is too old; 6.2 or newer is needed.")
+        if stored is None or stored > RECORD_FORMAT:
+            found = "no format that can be read" if stored is None else f"format {stored}"
+            raise ConfigError(
+                f"What is stored under {self._keys.format!r} has {found}, and this version reads up to "
+                f"{RECORD_FORMAT}; use a newer version of the library, or another prefix."
+            )
+
+    async def close(self) -> None:
+        """See the contract."""
+        await self._connection.close()
+
+    async def ping(self) -> Millis:
+        """See the contract."""
+
+        async def attempt(client: Redis) -> Millis:
+            seconds, micros = await client.time()
+            return int(seconds) * 1000 + int(micros) // 1000
+
+        now: Millis = await self._connection.patiently(attempt)
+        return now if self._clock is None else self._clock()
+
+    async def register(self, queue: str) -> None:
+        """See the contract."""
+        await lifecycle.register(self._connection, queue)
+        await lifecycle.establish(self._connection, queue)
+
+    def listen(self, on_news: News) -> None:
+        """See the contract, which lets a store never call `on_news`."""
+
+    # -- ingestion -------------------------------------------------------------------------------
+
+    async def add(self, queue: str, units: Sequence[Sequence[NewJob]]) -> list[list[Added] | QueueFull]:
+        """See the contract."""
+        return await ingestion.add(self._connection, queue, units)
+
+    # -- consumption -----------------------------------------------------------------------------
+
+    async def join(self, queue: str, worker: str, groups: Sequence[GroupJoin], lease_ms: int) -> Epoch:
+        """See the contract."""
+        return await consumption.join(self._connection, queue, worker, groups, lease_ms)
+
+    async def leave(self, epoch: Epoch, groups: Sequence[str], unregister: bool = False) -> None:
+        """See the contract."""
+        await consumption.leave(self._connection, epoch, groups, unregister)
+
+    async def exchange(
+        self, epoch: Epoch, group: str, n: int, settlements: Sequence[Settlement], want: int
+    ) -> Exchange:
+        """See the contract."""
+        return await consumption.exchange(self._connection, epoch, group, n, settlements, want)
+
+    async def heartbeat(self, epoch: Epoch, report: bytes = b"") -> Orders:
+        """See the contract."""
+        return await consumption.heartbeat(self._connection, epoch, report)
+
+    async def tick(self, epoch: Epoch, settled: Sequence[LapseSettlement] = ()) -> Tick:
+        """See the contract."""
+        return await consumption.tick(self._connection, epoch, settled)
+
+    # -- scheduling ------------------------------------------------------------------------------
+
+    async def put_schedule(self, queue: str, spec: NewSchedule) -> Schedule:
+        """See the contract."""
+        return await scheduling.put_schedule(self._connection, queue, spec)
+
+    async def fire(self, queue: str, firings: Sequence[Firing]) -> list[bool]:
+        """See the contract."""
+        return await scheduling.fire(self._connection, queue, firings)
+
+    # -- fencing ---------------------------------------------------------------------------------
+
+    async def fence(self, queue: str | None, successor: str) -> None:
+        """See the contract."""
+        if queue is None:
+            await lifecycle.fence_registry(self._connection, successor)
+            return
+        if not await self._connection.patiently(lambda client: client.sismember(self._keys.queues, queue)):
+            raise UnknownQueueError(f"Queue {queue!r} was never registered with this backend.")
+        await lifecycle.fence(self._connection, queue, successor)
