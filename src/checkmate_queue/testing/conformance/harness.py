@@ -27,6 +27,9 @@ from checkmate_queue.store import Clock, LeaseLostError, Lifecycle, Store
 from checkmate_queue.testing.clock import TravellingClock
 from checkmate_queue.testing.conformance.audit import audit
 
+MANY = 10_000
+"""More jobs than any test adds to one queue."""
+
 LEASE = 30.0
 """Seconds of a lease where a test says nothing else."""
 
@@ -94,6 +97,7 @@ class Worker:
         done: list[str] = []
         claims = await self.claim(batch, group)
         while claims:
+            assert len(done) < MANY, f"{self.name} gets more and more deliveries"
             done += [claim.job_id for claim in claims]
             answer = await self.exchange(*(Done(claim.key) for claim in claims), want=batch, group=group)
             assert answer.refused == []

@@ -46,7 +46,7 @@ def all_need(*verbs: str) -> Callable[[ThemeClass], ThemeClass]:
     extra = _known(verbs)
 
     def mark(theme: ThemeClass) -> ThemeClass:
-        for check in tests_of(theme):
+        for check in checks_of(theme):
             vars(check.function)["needs"] = check.needs | extra
         return theme
 
@@ -81,7 +81,7 @@ class Theme:
         if verbs is None:
             return
         cls.verbs = verbs
-        for check in tests_of(cls):
+        for check in checks_of(cls):
             if not check.needs <= verbs:
                 setattr(cls, check.name, None)
 
@@ -101,6 +101,12 @@ class Check:
         return CORE_VERBS | extra
 
     @property
+    def rules(self) -> frozenset[str]:
+        """The rules of the contract that it proves, as its docstring begins."""
+        named, _, _ = (self.function.__doc__ or "").partition(":")
+        return frozenset(named.split(", "))
+
+    @property
     def limits(self) -> StoreLimits:
         """The limits of the store it wants."""
         return limits_of(self.function)
@@ -112,7 +118,7 @@ def limits_of(test: Callable[..., Any]) -> StoreLimits:
     return chosen
 
 
-def tests_of(theme: type[Theme]) -> Iterator[Check]:
+def checks_of(theme: type[Theme]) -> Iterator[Check]:
     """The tests of a theme, in the order of their names."""
     for name, function in inspect.getmembers(theme, inspect.iscoroutinefunction):
         if name.startswith("test_"):

@@ -84,7 +84,7 @@ class Opening(Theme):
         assert await h.accepts("a")
 
     async def test_listening_is_harmless(self, h: Harness) -> None:
-        """L2: news are a hint: every verb works with a listener."""
+        """J6: news are a hint: every verb works with a listener."""
         heard: list[str] = []
         h.store.listen(heard.append)
         worker = await h.worker("w", "g")

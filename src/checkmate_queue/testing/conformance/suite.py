@@ -21,7 +21,7 @@ from checkmate_queue.testing.conformance.names import Names
 from checkmate_queue.testing.conformance.repair import Cancelling, DroppingAndRenaming, Pausing
 from checkmate_queue.testing.conformance.retries import FailedEntries, Retries
 from checkmate_queue.testing.conformance.schedules import FiringOnce, Listing, Storing
-from checkmate_queue.testing.conformance.selection import Check, limits_of, tests_of
+from checkmate_queue.testing.conformance.selection import Check, checks_of, limits_of
 from checkmate_queue.testing.conformance.settings import Opening, Settings
 from checkmate_queue.testing.conformance.statistics import Inspecting, Statistics
 from checkmate_queue.testing.conformance.unclaimed import Ephemeral, Unclaimed
@@ -70,9 +70,9 @@ class Conformance(
             yield ready
 
 
-def tests(verbs: frozenset[str]) -> list[Check]:
+def checks(verbs: frozenset[str]) -> list[Check]:
     """The tests that a store with these verbs must pass."""
-    return [check for check in tests_of(Conformance) if check.needs <= verbs]
+    return [check for check in checks_of(Conformance) if check.needs <= verbs]
 
 
 async def perform(check: Check, storage: Storage, verbs: frozenset[str]) -> None:
