@@ -300,6 +300,7 @@ class QueueManager:
     def forget(self, name: str, queue: object) -> None:
         """The queue was stopped: `get_queue` gives a fresh one."""
         if self._queues.get(name) is queue:
+            self._retired = [retired for retired in self._retired if not retired.has_ended]
             self._retired.append(self._queues.pop(name))
 
     def _news(self, name: str) -> None:

@@ -77,6 +77,10 @@ class QueueBase(Generic[T]):
         self._ended = True
 
     @property
+    def has_ended(self) -> bool:
+        return self._ended
+
+    @property
     def stopped(self) -> bool:
         return self._stopped
 
