@@ -1,0 +1,158 @@
+"""Connections to the server: one pool, patience, and the errors of the driver in our words."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import asyncpg
+
+from checkmate_queue.backends.postgres.storage import prepare
+from checkmate_queue.core.errors import BackendUnavailableError, ConfigError
+from checkmate_queue.store import FencedError, UnknownQueueError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from checkmate_queue.core.model import Millis
+
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+
+Row: TypeAlias = asyncpg.Record
+Answer = TypeVar("Answer")
+
+_UNKNOWN = "CQ001"
+_FENCED = "CQ002"
+_AGAIN = ("40001", "40P01")
+_UNAVAILABLE = ("08", "53", "57", "58", "25006")
+_PAUSE = 0.05
+_CONNECTIONS = 10
+
+
+class Connections:
+    """Runs statements for one store: repeats them while the server is away, until the patience is over.
+
+    That is safe since every verb may be repeated after its answer was lost.
+    """
+
+    def __init__(self, dsn: str, schema: str, patience_ms: Millis) -> None:
+        self._dsn = dsn
+        self._schema = schema
+        self._patience = patience_ms / 1000
+        self._pool: Pool | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._foreign: dict[asyncio.AbstractEventLoop, Connection] = {}
+
+    async def open(self) -> None:
+        """Connect, and prepare the storage."""
+        if self._pool is not None:
+            return
+        self._loop = asyncio.get_running_loop()
+        self._pool = await self._persist(self._connect_pool)
+
+    async def close(self) -> None:
+        """Close every connection, reachable or not."""
+        pool, self._pool = self._pool, None
+        foreign, self._foreign = self._foreign, {}
+        for loop, connection in foreign.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(connection.terminate)
+        if pool is None:
+            return
+        try:
+            await asyncio.wait_for(pool.close(), max(self._patience, 1.0))
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            pool.terminate()
+
+    async def rows(self, query: str, *arguments: Any) -> list[Row]:
+        """The rows of a statement."""
+
+        async def run() -> list[Row]:
+            return await self._usable().fetch(query, *arguments, timeout=self._timeout)
+
+        return await self._persist(run)
+
+    async def row(self, query: str, *arguments: Any) -> Row:
+        """The only row of a statement."""
+
+        async def run() -> Row:
+            row = await self._usable().fetchrow(query, *arguments, timeout=self._timeout)
+            assert row is not None
+            return row
+
+        return await self._persist(run)
+
+    async def row_anywhere(self, query: str, *arguments: Any) -> Row:
+        """Like `row`, but from any event loop: one that is not ours gets a connection of its own."""
+        loop = asyncio.get_running_loop()
+        if loop is self._loop:
+            return await self.row(query, *arguments)
+
+        async def run() -> Row:
+            self._usable()
+            connection = self._foreign.get(loop)
+            if connection is None or connection.is_closed():
+                connection = self._foreign[loop] = await asyncpg.connect(self._dsn, timeout=self._timeout)
+            row = await connection.fetchrow(query, *arguments, timeout=self._timeout)
+            assert row is not None
+            return row
+
+        return await self._persist(run)
+
+    @property
+    def _timeout(self) -> float:
+        return max(self._patience, 1.0)
+
+    def _usable(self) -> Pool:
+        if self._pool is None:
+            raise BackendUnavailableError("The store is not open; call open() first.")
+        return self._pool
+
+    async def _connect_pool(self) -> Pool:
+        connection = await asyncpg.connect(self._dsn, timeout=self._timeout)
+        try:
+            await prepare(connection, self._schema)
+        finally:
+            await connection.close()
+        return await asyncpg.create_pool(
+            self._dsn, min_size=1, max_size=_CONNECTIONS, timeout=self._timeout, reset=_keep
+        )
+
+    async def _persist(self, run: Callable[[], Awaitable[Answer]]) -> Answer:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience
+        pause = _PAUSE
+        while True:
+            try:
+                return await run()
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                failure = _translated(error)
+                if failure is not None and loop.time() + pause > deadline:
+                    raise failure from error
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
+
+
+async def _keep(connection: object) -> None:
+    """Statements leave nothing behind in a connection: resetting it would be a round trip for nothing."""
+
+
+def _translated(error: Exception) -> Exception | None:
+    """What to raise when patience is over; None: repeat at once. Raises what no patience can help."""
+    if isinstance(error, asyncpg.DataError | asyncpg.InternalClientError):
+        raise error
+    if not isinstance(error, asyncpg.PostgresError):
+        return BackendUnavailableError(f"PostgreSQL can't be reached: {str(error) or type(error).__name__}")
+    state = error.sqlstate or ""
+    if state == _UNKNOWN:
+        raise UnknownQueueError from error
+    if state == _FENCED:
+        raise FencedError(error.detail or "") from error
+    if state in _AGAIN:
+        return None
+    if state.startswith(_UNAVAILABLE):
+        return BackendUnavailableError(f"PostgreSQL can't be used: {error}")
+    if state.startswith(("28", "3D")):
+        raise ConfigError(f"PostgreSQL refuses the connection: {error}") from error
+    raise error

@@ -1,0 +1,31 @@
+-- See Ingestion.add. Parallel arrays, one entry a job; p_units numbers the unit of each, from 1, ascending.
+--
+-- o_created: per job, NULL where its unit was refused. p_limit: max_queue_size or NULL.
+CREATE OR REPLACE FUNCTION add(
+    p_queue text, p_now bigint, p_slot integer, p_limit bigint, p_units integer[],
+    p_ids text[], p_data bytea[], p_metadata bytea[], p_priorities integer[], p_delays bigint[],
+    p_expiries bigint[], p_drops boolean[], p_tokens text[],
+    OUT o_created boolean[]
+) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    v record;
+    v_groups integer[];
+    v_stored record;
+BEGIN
+    SELECT e.* INTO v FROM enter(p_queue, p_now, false) e;
+    IF p_limit IS NULL THEN
+        v_groups := live_groups(v.o_queue, v.o_now);
+        SELECT u.* INTO v_stored FROM add_unit(
+            v.o_queue, v.o_now, v_groups,
+            p_ids, p_data, p_metadata, p_priorities, p_delays, p_expiries, p_drops, p_tokens
+        ) u;
+    ELSE
+        SELECT u.* INTO v_stored FROM add_limited(
+            v.o_queue, v.o_now, p_limit, p_units,
+            p_ids, p_data, p_metadata, p_priorities, p_delays, p_expiries, p_drops, p_tokens
+        ) u;
+    END IF;
+    o_created := v_stored.o_created;
+    PERFORM end_jobs(v.o_queue, v_stored.o_keys, v_stored.o_outcomes);
+    PERFORM note_counts(v.o_queue, p_slot, v_stored.o_tallies);
+END $$;

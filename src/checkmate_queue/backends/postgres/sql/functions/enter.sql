@@ -1,0 +1,31 @@
+-- Begin a writing verb: know the queue, hold off its fence, note the contact.
+--
+-- p_exclusive: true for verbs that change who there is (groups, members, epochs); all others run side by
+-- side. The lock lasts until the end of the transaction. Raises CQ001 (unknown) and CQ002 (fenced).
+CREATE OR REPLACE FUNCTION enter(
+    p_queue text, p_now bigint, p_exclusive boolean,
+    OUT o_queue integer, OUT o_now bigint, OUT o_paused boolean
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_fence text;
+    v_seen bigint;
+BEGIN
+    SELECT q.id INTO o_queue FROM queue q WHERE q.name = p_queue;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'unknown queue' USING ERRCODE = 'CQ001';
+    END IF;
+    IF p_exclusive THEN
+        PERFORM pg_advisory_xact_lock('queue'::regclass::oid::integer, o_queue);
+    ELSE
+        PERFORM pg_advisory_xact_lock_shared('queue'::regclass::oid::integer, o_queue);
+    END IF;
+    SELECT q.fence, q.paused, c.at INTO v_fence, o_paused, v_seen
+    FROM queue q JOIN contact c ON c.queue_id = q.id WHERE q.id = o_queue;
+    IF v_fence IS NOT NULL THEN
+        RAISE EXCEPTION 'fenced queue' USING ERRCODE = 'CQ002', DETAIL = v_fence;
+    END IF;
+    o_now := coalesce(p_now, (extract(epoch FROM clock_timestamp()) * 1000)::bigint);
+    IF o_now - v_seen >= 100 OR o_now - v_seen < -1000 THEN
+        PERFORM note_contact(o_queue, o_now);
+    END IF;
+END $$;

@@ -1,0 +1,43 @@
+-- See Consumption.leave. o_status: ok; more (a dropped group has deliveries left: call purge); again (a
+-- batch was promoted, and there is more to promote first).
+CREATE OR REPLACE FUNCTION leave(
+    p_queue text, p_now bigint, p_slot integer, p_unclaimed_ms bigint,
+    p_epoch bigint, p_names text[], p_unregister boolean, OUT o_status text
+) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    v record;
+    v_step record;
+    v_given record;
+    v_group record;
+    v_tallies tally[];
+BEGIN
+    SELECT e.* INTO v FROM enter(p_queue, p_now, true) e;
+    SELECT p.* INTO v_step FROM promote(v.o_queue, v.o_now, p_unclaimed_ms, true) p;
+    PERFORM end_jobs(v.o_queue, v_step.o_keys, v_step.o_outcomes);
+    o_status := 'ok';
+    v_tallies := v_step.o_tallies;
+    IF v_step.o_more THEN
+        o_status := 'again';
+    ELSIF EXISTS (
+        SELECT FROM lease l WHERE l.number = p_epoch AND l.queue_id = v.o_queue AND l.expires_at > v.o_now
+    ) THEN
+        PERFORM account_attendance(v.o_queue, v.o_now);
+        FOR v_group IN
+            SELECT g.id, g.ephemeral FROM consumer_group g
+            WHERE g.queue_id = v.o_queue AND g.name = ANY (p_names) AND NOT g.dropped AND EXISTS (
+                SELECT FROM member m WHERE m.epoch = p_epoch AND m.group_id = g.id
+            )
+        LOOP
+            SELECT b.* INTO v_given FROM give_back(v.o_queue, p_epoch, v_group.id) b;
+            v_tallies := v_tallies || v_given.o_tallies || release_members(p_epoch, v_group.id);
+            IF (v_group.ephemeral OR p_unregister) AND NOT is_attended(v_group.id, v.o_now) THEN
+                UPDATE consumer_group g SET dropped = true WHERE g.id = v_group.id;
+            END IF;
+        END LOOP;
+        PERFORM end_epoch(p_epoch, v.o_now);
+    END IF;
+    PERFORM note_counts(v.o_queue, p_slot, v_tallies);
+    IF o_status = 'ok' AND purge_groups(v.o_queue, p_slot) THEN
+        o_status := 'more';
+    END IF;
+END $$;

@@ -1,0 +1,44 @@
+-- Make ready what is due, and end what has expired; returns what ended, and the tallies.
+--
+-- One transaction at a time promotes a queue, so that places follow due times: others pass by, and find
+-- what it made ready when it has committed. With p_wait they wait for it instead.
+CREATE OR REPLACE FUNCTION promote(
+    p_queue integer, p_now bigint, p_unclaimed_ms bigint, p_wait boolean,
+    OUT o_readied bigint, OUT o_more boolean, OUT o_keys bigint[], OUT o_outcomes text[], OUT o_tallies tally[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_due boolean;
+    v_late boolean;
+    v_ended record;
+BEGIN
+    o_readied := 0;
+    o_more := false;
+    o_keys := '{}';
+    o_outcomes := '{}';
+    o_tallies := '{}';
+    SELECT
+        EXISTS (SELECT FROM delivery d WHERE d.queue_id = p_queue AND d.state >= 3 AND d.at <= p_now),
+        EXISTS (SELECT FROM delivery d WHERE d.queue_id = p_queue AND d.expires_at <= p_now) OR EXISTS (
+            SELECT FROM (
+                SELECT d.at FROM delivery d WHERE d.queue_id = p_queue AND d.state = 2 ORDER BY d.place LIMIT 1
+            ) u WHERE u.at <= p_now - p_unclaimed_ms
+        )
+    INTO v_due, v_late;
+    IF NOT (v_due OR v_late) THEN
+        RETURN;
+    END IF;
+    IF p_wait THEN
+        PERFORM pg_advisory_xact_lock('delivery'::regclass::oid::integer, p_queue);
+    ELSIF NOT pg_try_advisory_xact_lock('delivery'::regclass::oid::integer, p_queue) THEN
+        RETURN;
+    END IF;
+    IF v_due THEN
+        SELECT r.o_readied, r.o_more, r.o_keys, r.o_outcomes, r.o_tallies
+        INTO o_readied, o_more, o_keys, o_outcomes, o_tallies FROM ready_due(p_queue, p_now) r;
+    END IF;
+    SELECT e.* INTO v_ended FROM expire(p_queue, p_now, p_unclaimed_ms) e;
+    o_more := o_more OR v_ended.o_more;
+    o_keys := o_keys || v_ended.o_keys;
+    o_outcomes := o_outcomes || v_ended.o_outcomes;
+    o_tallies := o_tallies || v_ended.o_tallies;
+END $$;

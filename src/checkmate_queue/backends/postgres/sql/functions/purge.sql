@@ -1,0 +1,9 @@
+-- End one more batch of what dropped groups left behind; true while there is more.
+CREATE OR REPLACE FUNCTION purge(p_queue text, p_now bigint, p_slot integer, OUT o_more boolean)
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    v record;
+BEGIN
+    SELECT e.* INTO v FROM enter(p_queue, p_now, true) e;
+    o_more := purge_groups(v.o_queue, p_slot);
+END $$;

@@ -1,0 +1,54 @@
+-- Make a batch of due jobs and retries ready, in the order of their due times (G1, J5).
+--
+-- Returns what ended instead, and the tallies; o_more says that the batch was full.
+CREATE OR REPLACE FUNCTION ready_due(
+    p_queue integer, p_now bigint,
+    OUT o_readied bigint, OUT o_more boolean, OUT o_keys bigint[], OUT o_outcomes text[], OUT o_tallies tally[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_groups integer[] := live_groups(p_queue, p_now);
+    v_first integer := coalesce(v_groups[1], 0);
+    v_delayed bigint;
+    v_retried bigint;
+    v_homeless bigint[];
+BEGIN
+    WITH due AS (
+        SELECT d.key, d.group_id, d.at FROM delivery d
+        WHERE d.queue_id = p_queue AND d.state >= 3 AND d.at <= p_now
+        ORDER BY d.at, d.key LIMIT 1000 FOR UPDATE SKIP LOCKED
+    ), numbered AS (
+        SELECT o.key, o.group_id, nextval('number') AS place
+        FROM (SELECT * FROM due ORDER BY due.at, due.key, due.group_id) o
+    ), moved AS (
+        UPDATE delivery d SET
+            place = n.place,
+            at = p_now,
+            group_id = CASE n.group_id WHEN 0 THEN v_first ELSE n.group_id END,
+            state = CASE WHEN n.group_id = 0 AND v_first = 0 THEN 2 ELSE 0 END
+        FROM numbered n WHERE d.key = n.key AND d.group_id = n.group_id
+        RETURNING d.key, d.place, d.expires_at, d.priority, n.group_id AS was
+    ), spread AS (
+        INSERT INTO delivery (key, place, at, expires_at, queue_id, group_id, priority, state)
+        SELECT m.key, m.place, p_now, m.expires_at, p_queue, g.id, m.priority, 0
+        FROM moved m CROSS JOIN unnest(v_groups[2:]) g(id) WHERE m.was = 0
+    ), shared AS (
+        INSERT INTO share (key, open) SELECT m.key, cardinality(v_groups) FROM moved m
+        WHERE m.was = 0 AND cardinality(v_groups) > 1
+    ), counted AS (
+        SELECT m.was, count(*) AS n FROM moved m GROUP BY m.was
+    )
+    SELECT
+        coalesce(sum(c.n) FILTER (WHERE c.was = 0), 0),
+        coalesce(sum(c.n) FILTER (WHERE c.was > 0), 0),
+        coalesce(array_agg(ROW(c.was, 'ready', c.n)::tally) FILTER (WHERE c.was > 0), '{}')
+            || coalesce(array_agg(ROW(c.was, 'delayed', -c.n)::tally), '{}'),
+        (SELECT array_agg(m.key) FROM moved m WHERE m.was = 0 AND v_first = 0)
+    INTO v_delayed, v_retried, o_tallies, v_homeless
+    FROM counted c;
+    o_readied := v_retried + v_delayed * cardinality(v_groups);
+    o_more := v_delayed + v_retried >= 1000;
+    o_tallies := o_tallies || ARRAY(SELECT ROW(g.id, 'ready', v_delayed)::tally FROM unnest(v_groups) g(id));
+    SELECT d.o_keys, d.o_outcomes, ready_due.o_tallies || d.o_tallies || ROW(0, 'unclaimed', coalesce(cardinality(v_homeless), 0))::tally
+    INTO o_keys, o_outcomes, o_tallies
+    FROM drop_unclaimed(p_queue, coalesce(v_homeless, '{}')) d;
+END $$;

@@ -1,0 +1,20 @@
+-- See Lifecycle.register. Raises CQ002 where the registry is fenced and the queue is not known.
+CREATE OR REPLACE FUNCTION register(p_queue text, p_now bigint) RETURNS void
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    v_now bigint := coalesce(p_now, (extract(epoch FROM clock_timestamp()) * 1000)::bigint);
+    v_fence text;
+BEGIN
+    IF EXISTS (SELECT FROM queue q WHERE q.name = p_queue) THEN
+        RETURN;
+    END IF;
+    PERFORM pg_advisory_xact_lock_shared('queue'::regclass::oid::integer, 0);
+    SELECT m.value INTO v_fence FROM meta m WHERE m.key = 'fence';
+    IF FOUND THEN
+        RAISE EXCEPTION 'fenced registry' USING ERRCODE = 'CQ002', DETAIL = v_fence;
+    END IF;
+    INSERT INTO queue (name) VALUES (p_queue) ON CONFLICT (name) DO NOTHING;
+    INSERT INTO contact (queue_id, at, attended_at)
+    SELECT q.id, v_now, v_now FROM queue q WHERE q.name = p_queue
+    ON CONFLICT (queue_id) DO NOTHING;
+END $$;

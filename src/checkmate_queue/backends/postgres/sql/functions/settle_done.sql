@@ -1,0 +1,28 @@
+-- Settle claims of one exchange as done: the common case, in one statement.
+CREATE OR REPLACE FUNCTION settle_done(
+    p_epoch bigint, p_group integer, p_done bigint[],
+    OUT o_refused bigint[], OUT o_keys bigint[], OUT o_outcomes text[], OUT o_tallies tally[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_cancelled bigint;
+BEGIN
+    WITH gone AS (
+        DELETE FROM delivery d
+        WHERE d.key = ANY (p_done) AND d.group_id = p_group
+          AND d.state = 1 AND d.epoch = p_epoch AND NOT d.lapsed
+        RETURNING d.key, d.cancelled
+    )
+    SELECT
+        coalesce(array_agg(g.key), '{}'),
+        coalesce(array_agg(CASE WHEN g.cancelled THEN 'cancelled' ELSE 'completed' END), '{}'),
+        count(*) FILTER (WHERE g.cancelled)
+    INTO o_keys, o_outcomes, v_cancelled FROM gone g;
+    o_refused := CASE WHEN cardinality(o_keys) = cardinality(p_done) THEN '{}' ELSE ARRAY(
+        SELECT u.key FROM unnest(p_done) WITH ORDINALITY u(key, ord) WHERE u.key <> ALL (o_keys) ORDER BY u.ord
+    ) END;
+    o_tallies := ARRAY[
+        ROW(p_group, 'processing', -cardinality(o_keys))::tally,
+        ROW(p_group, 'completed', cardinality(o_keys) - v_cancelled)::tally,
+        ROW(p_group, 'cancelled', v_cancelled)::tally
+    ];
+END $$;

@@ -1,0 +1,2 @@
+-- A slot for a store's counters.
+SELECT nextval('/* schema. */slot')

@@ -1,0 +1,267 @@
+"""The verbs of the seam, each a call of the function that has its name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from checkmate_queue.backends.postgres.arguments import (
+    Settlements,
+    claims_of,
+    job_columns,
+    schedule_of,
+    split_done,
+)
+from checkmate_queue.backends.postgres.connection import Connections
+from checkmate_queue.backends.postgres.statements import call, statement
+from checkmate_queue.core.model import (
+    AbandonedGroup,
+    Added,
+    Epoch,
+    Exchange,
+    LapsedClaim,
+    Orders,
+    QueueFull,
+    StoreLimits,
+    Tick,
+    occurrence_id,
+)
+from checkmate_queue.store import BATCH, LeaseLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from checkmate_queue.backends.postgres.connection import Row
+    from checkmate_queue.core.model import (
+        Firing,
+        GroupJoin,
+        LapseSettlement,
+        Millis,
+        NewJob,
+        NewSchedule,
+        Schedule,
+        Settlement,
+    )
+    from checkmate_queue.store import Clock, News
+
+_DEFAULT_LIMITS = StoreLimits()
+
+
+class PostgresStore:
+    """A store in one schema of a PostgreSQL database."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        schema: str = "checkmate_queue",
+        limits: StoreLimits = _DEFAULT_LIMITS,
+        clock: Clock | None = None,
+        patience_ms: Millis = 5000,
+    ) -> None:
+        self._schema = schema
+        self._limits = limits
+        self._clock = clock
+        self._connections = Connections(dsn, schema, patience_ms)
+        self._slot = 0
+
+    # -- lifecycle -----------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """See `Lifecycle.open`."""
+        await self._connections.open()
+        if not self._slot:
+            self._slot = (await self._connections.row(statement("next_slot", self._schema)))[0]
+
+    async def close(self) -> None:
+        """See `Lifecycle.close`."""
+        await self._connections.close()
+
+    async def ping(self) -> Millis:
+        """See `Lifecycle.ping`."""
+        now: Millis = (await self._connections.row(statement("ping", self._schema)))[0]
+        return now if self._clock is None else self._clock()
+
+    async def register(self, queue: str) -> None:
+        """See `Lifecycle.register`."""
+        await self._call("register", queue, self._now())
+
+    def listen(self, on_news: News) -> None:
+        """See `Lifecycle.listen`: this store never calls it."""
+
+    # -- the way in ----------------------------------------------------------------------------------
+
+    async def add(self, queue: str, units: Sequence[Sequence[NewJob]]) -> list[list[Added] | QueueFull]:
+        """See `Ingestion.add`."""
+        limit = self._limits.max_queue_size
+        numbers = [number for number, unit in enumerate(units, 1) for _ in unit]
+        jobs = [job for unit in units for job in unit]
+        row = await self._call("add", queue, self._now(), self._slot, limit, numbers, *job_columns(jobs))
+        created = iter(row["o_created"] or ())
+        answers: list[list[Added] | QueueFull] = []
+        for unit in units:
+            flags = [(job.id, next(created)) for job in unit]
+            refused = any(flag is None for _, flag in flags)
+            answers.append(QueueFull(limit or 0) if refused else [Added(*flag) for flag in flags])
+        return answers
+
+    # -- the way out ---------------------------------------------------------------------------------
+
+    async def join(self, queue: str, worker: str, groups: Sequence[GroupJoin], lease_ms: int) -> Epoch:
+        """See `Consumption.join`."""
+        row = await self._until_ready(
+            "join",
+            *(queue, self._now(), self._slot, self._limits.unclaimed_retention_ms, worker, lease_ms),
+            [group.name for group in groups],
+            [group.ephemeral for group in groups],
+            [group.start_from == "earliest" for group in groups],
+            [group.max_stalls for group in groups],
+        )
+        if row["o_status"] == "more":
+            await self._repeat("pay", queue)
+        return Epoch(queue, row["o_epoch"])
+
+    async def leave(self, epoch: Epoch, groups: Sequence[str], unregister: bool = False) -> None:
+        """See `Consumption.leave`."""
+        row = await self._until_ready(
+            "leave",
+            *(epoch.queue, self._now(), self._slot, self._limits.unclaimed_retention_ms),
+            *(epoch.number, list(groups), unregister),
+        )
+        if row["o_status"] == "more":
+            await self._repeat("purge", epoch.queue)
+
+    async def exchange(
+        self, epoch: Epoch, group: str, n: int, settlements: Sequence[Settlement], want: int
+    ) -> Exchange:
+        """See `Consumption.exchange`."""
+        done, others = split_done(settlements)
+        row = await self._until_ready(
+            "exchange",
+            *(epoch.queue, self._now(), self._slot, self._limits.unclaimed_retention_ms),
+            *(epoch.number, group, n, want, done, *others.columns()),
+        )
+        if row["o_status"] == "lost":
+            raise LeaseLostError
+        if row["o_status"] == "wrong":
+            raise ValueError(f"exchange {n} of {group!r} is neither {row['o_next']} again nor the next")
+        return Exchange(
+            now=row["o_now"],
+            claims=claims_of(row),
+            refused=row["o_refused"],
+            cancelled=row["o_cancelled"],
+            next_at=row["o_next"],
+            paused=row["o_paused"],
+        )
+
+    async def heartbeat(self, epoch: Epoch, report: bytes = b"") -> Orders:
+        """See `Consumption.heartbeat`."""
+        query = call("heartbeat", 4, self._schema)
+        row = await self._connections.row_anywhere(query, epoch.queue, self._now(), epoch.number, report)
+        if row["o_status"] == "lost":
+            raise LeaseLostError
+        return Orders(list(zip(row["o_groups"] or (), row["o_keys"] or (), strict=True)))
+
+    async def tick(self, epoch: Epoch, settled: Sequence[LapseSettlement] = ()) -> Tick:
+        """See `Consumption.tick`."""
+        limits = self._limits
+        row = await self._call(
+            "tick",
+            *(epoch.queue, self._now(), self._slot, limits.unclaimed_retention_ms),
+            *(limits.failed_retention_count, limits.failed_retention_ms, limits.group_retention_ms),
+            *(epoch.number, [lapse.group for lapse in settled]),
+            *Settlements.of(lapse.settlement for lapse in settled).columns(),
+        )
+        if row["o_status"] == "lost":
+            raise LeaseLostError
+        due = await self._schedules(epoch.queue, row["o_due"]) if row["o_due"] else {}
+        return Tick(
+            now=row["o_now"],
+            next_at=row["o_next"],
+            lapsed=_lapsed(row),
+            due=[due[name] for name in row["o_due"] if name in due],
+            readied=row["o_readied"],
+            abandoned=[
+                AbandonedGroup(*found) for found in zip(row["o_abandoned"], row["o_drop_at"], strict=True)
+            ],
+            dropped=row["o_dropped"],
+            pending=row["o_pending"],
+            more=row["o_more"],
+        )
+
+    # -- recurring jobs ------------------------------------------------------------------------------
+
+    async def put_schedule(self, queue: str, spec: NewSchedule) -> Schedule:
+        """See `Scheduling.put_schedule`."""
+        await self._call(
+            "put_schedule",
+            *(
+                queue,
+                self._now(),
+                self._slot,
+                spec.id,
+                spec.data,
+                spec.definition,
+                spec.timing,
+                spec.first_at,
+            ),
+            *(spec.interval_seconds, spec.cron_pattern, spec.timezone, spec.priority, spec.misfire),
+            *(spec.overlap, spec.unclaimed == "drop"),
+        )
+        return (await self._schedules(queue, [spec.id]))[spec.id]
+
+    async def fire(self, queue: str, firings: Sequence[Firing]) -> list[bool]:
+        """See `Scheduling.fire`."""
+        dues = [
+            (number, firing.schedule_id, due)
+            for number, firing in enumerate(firings, 1)
+            for due in firing.due
+        ]
+        row = await self._call(
+            "fire",
+            *(queue, self._now(), self._slot),
+            [firing.schedule_id for firing in firings],
+            [firing.revision for firing in firings],
+            [firing.expected_at for firing in firings],
+            [firing.next_at for firing in firings],
+            [number for number, _, _ in dues],
+            [due for _, _, due in dues],
+            [occurrence_id(schedule, due) for _, schedule, due in dues],
+        )
+        fired: list[bool] = row["o_fired"]
+        return fired
+
+    # -- closing for a switch ------------------------------------------------------------------------
+
+    async def fence(self, queue: str | None, successor: str) -> None:
+        """See `Fencing.fence`."""
+        await self._call("fence", queue, successor)
+
+    # ------------------------------------------------------------------------------------------------
+
+    def _now(self) -> Millis | None:
+        return None if self._clock is None else self._clock()
+
+    async def _call(self, function: str, *arguments: Any) -> Row:
+        return await self._connections.row(call(function, len(arguments), self._schema), *arguments)
+
+    async def _until_ready(self, function: str, *arguments: Any) -> Row:
+        """Call again while there was so much due that a call made only a batch of it ready."""
+        row = await self._call(function, *arguments)
+        while row["o_status"] == "again":
+            row = await self._call(function, *arguments)
+        return row
+
+    async def _repeat(self, function: str, queue: str) -> None:
+        while (await self._call(function, queue, self._now(), self._slot))["o_more"]:
+            pass
+
+    async def _schedules(self, queue: str, ids: Sequence[str]) -> dict[str, Schedule]:
+        query = call("schedules", 4, self._schema)
+        rows = await self._connections.rows(query, queue, list(ids), "", BATCH)
+        return {row["id"]: schedule_of(row) for row in rows}
+
+
+def _lapsed(row: Row) -> list[LapsedClaim]:
+    claims = claims_of(row, "o_claim_attempts")
+    groups = zip(row["o_groups"] or (), row["o_max_stalls"] or (), claims, strict=True)
+    return [LapsedClaim(*values) for values in groups]
