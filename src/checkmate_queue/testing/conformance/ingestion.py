@@ -217,7 +217,9 @@ class Ingestion(Theme):
     async def test_fullest_group_counts(self, h: Harness) -> None:
         """J8: of several groups the one with the most ready deliveries counts, not their sum."""
         worker = await h.worker("w", "fast", "slow")
-        await h.add("a", "b", "c")
+        for name in ("a", "b", "c"):
+            await h.add(name)
+        assert await h.offer("d") == QueueFull(3)
         await worker.drain("fast")
         assert await h.offer("d") == QueueFull(3)
         await worker.claim(1, "slow")

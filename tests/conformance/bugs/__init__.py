@@ -1,0 +1,1 @@
+"""Stores with one bug each, which the suite must find."""
