@@ -12,7 +12,7 @@ from checkmate_queue.core.errors import InvalidArgumentError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from checkmate_queue.backends.memory.state import QueueState
+    from checkmate_queue.backends.memory.state import Job, QueueState
     from checkmate_queue.core.model import GroupJoin, Millis
 
 
@@ -29,7 +29,7 @@ def enter_groups(queue: QueueState, joins: Sequence[GroupJoin], now: Millis) -> 
         group.ephemeral = join.ephemeral
         group.max_stalls = join.max_stalls
         groups.append(group)
-    others = [job for job in queue.jobs.values() if job.open_deliveries] if late else []
+    others = [job for job in queue.jobs.values() if _is_of_use(job, now)] if late else []
     durable = [group for group in groups if not group.ephemeral]
     if durable:
         claim_unclaimed(queue, durable, now)
@@ -37,6 +37,10 @@ def enter_groups(queue: QueueState, joins: Sequence[GroupJoin], now: Millis) -> 
         for group in late:
             deliver(queue, job, group, now)
     return groups
+
+
+def _is_of_use(job: Job, now: Millis) -> bool:
+    return job.open_deliveries > 0 and (job.expires_at is None or job.expires_at > now)
 
 
 def end_group(queue: QueueState, group: Group) -> None:
