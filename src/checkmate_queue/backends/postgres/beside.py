@@ -1,0 +1,75 @@
+"""A connection beside the event loop: heartbeats go on while a handler blocks it (G11)."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+    from checkmate_queue.backends.postgres.connection import Connection, Row
+
+Answer = TypeVar("Answer")
+
+
+class Beside:
+    """One connection on an event loop and a thread of its own, made when it is first needed."""
+
+    def __init__(self, dsn: str, timeout: float) -> None:
+        self._dsn = dsn
+        self._timeout = timeout
+        self._starting = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._turn = asyncio.Lock()
+        self._connection: Connection | None = None
+
+    async def row(self, query: str, *arguments: Any) -> Row:
+        """The only row of a statement; from any event loop."""
+        return await self._run(self._row(query, *arguments))
+
+    async def close(self) -> None:
+        """End the connection and the thread."""
+        with self._starting:
+            loop, thread, self._loop = self._loop, self._thread, None
+        if loop is None or thread is None:
+            return
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._disconnect(), loop))
+        loop.call_soon_threadsafe(loop.stop)
+        await asyncio.to_thread(thread.join)
+        loop.close()
+
+    async def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        with self._starting:
+            loop = self._loop or self._start()
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="checkmate-queue postgres", daemon=True
+        )
+        self._thread.start()
+        return self._loop
+
+    async def _row(self, query: str, *arguments: Any) -> Row:
+        async with self._turn:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await asyncpg.connect(self._dsn, timeout=self._timeout)
+            row = await self._connection.fetchrow(query, *arguments, timeout=self._timeout)
+        assert row is not None
+        return row
+
+    async def _disconnect(self) -> None:
+        if self._connection is None:
+            return
+        try:
+            await self._connection.close(timeout=self._timeout)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            self._connection.terminate()
+            await asyncio.sleep(0)
