@@ -14,6 +14,7 @@ from checkmate_queue.core.errors import ConfigError, PayloadError
 from checkmate_queue.core.excerpt import excerpt
 from checkmate_queue.core.model import RECORD_FORMAT
 from checkmate_queue.core.sameness import find_difference
+from checkmate_queue.core.typed_dicts import with_known_typed_dicts
 
 __all__ = ["RECORD_FORMAT", "PayloadCodec", "canonical_json", "check_format"]
 
@@ -120,7 +121,7 @@ def check_format(found: int) -> None:
 
 def _adapt(payload_type: Any) -> TypeAdapter[Any]:
     try:
-        adapter = TypeAdapter(payload_type)
+        adapter = TypeAdapter(with_known_typed_dicts(payload_type))
         if not adapter.pydantic_complete:
             adapter.rebuild(raise_errors=True)
     except Exception as error:

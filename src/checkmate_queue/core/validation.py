@@ -32,8 +32,8 @@ def check_name(kind: str, value: object, max_bytes: int = MAX_ID_BYTES) -> str:
         raise InvalidArgumentError(
             f"{kind} must be 1 to {max_bytes} bytes of UTF-8, not {size}: {value!r:.80}"
         )
-    # A plain str, whatever subclass came in.
-    return str(value) if type(value) is not str else value
+    # A plain str of the text that was checked, whatever subclass came in.
+    return value if type(value) is str else str.__str__(value)
 
 
 def check_priority(value: object) -> int:

@@ -23,6 +23,7 @@ from checkmate_queue.core.errors import (
 )
 from checkmate_queue.core.lag import check_thresholds
 from checkmate_queue.core.model import QueueStats, Unclaimed
+from checkmate_queue.core.validation import check_name
 from checkmate_queue.manager.address import Address
 from checkmate_queue.queue.queue import Queue
 from checkmate_queue.queue.views import aggregate
@@ -104,6 +105,7 @@ class QueueManager:
         """
         if not self.draining or not inside_handler():
             self._check_not_shut_down()
+        name = check_name("queue name", name)
         queue = self._queues.get(name)
         if queue is None:
             queue = self._queues[name] = Queue(name, payload_type, unclaimed or "hold", self)

@@ -61,6 +61,7 @@ class Inspection(QueueBase[T]):
         return [job_details(record, self._codec) for record in records]
 
     async def _key_of(self, job_id: str) -> int:
+        check_name("after", job_id)
         record = await self._ask(lambda runtime: runtime.store.job(self.name, job_id))
         if record is None:
             raise InvalidArgumentError(
@@ -75,9 +76,11 @@ class Inspection(QueueBase[T]):
 
         `after` is the last `entry_id` of the page before; `limit` is from 1 to 10,000.
         """
+        _check_group(consumer_group)
         check_int("limit", limit, 1, MAX_PAGE)
+        cursor = "" if after is None else check_name("after", after)
         records = await self._ask(
-            lambda runtime: runtime.store.failed(self.name, consumer_group, after or "", limit)
+            lambda runtime: runtime.store.failed(self.name, consumer_group, cursor, limit)
         )
         return [failed_job(record, self._codec) for record in records]
 
@@ -87,10 +90,14 @@ class Inspection(QueueBase[T]):
         Raises `JobExistsError` while a job of this id lives; then nothing has changed.
         """
         check_name("job_id", job_id)
+        _check_group(consumer_group)
         return await self._ask(lambda runtime: runtime.store.retry_failed(self.name, job_id, consumer_group))
 
     async def discard_failed(self, job_id: str | None = None, consumer_group: str | None = None) -> int:
         """Remove failed entries (all, or of that id and group); return how many."""
+        if job_id is not None:
+            check_name("job_id", job_id)
+        _check_group(consumer_group)
         return await self._ask(
             lambda runtime: runtime.store.discard_failed(self.name, job_id, consumer_group)
         )
@@ -113,6 +120,7 @@ class Inspection(QueueBase[T]):
 
         Raises `InvalidArgumentError` while it has live consumers (G4).
         """
+        check_name("group name", name)
         return await self._ask(lambda runtime: runtime.store.drop_group(self.name, name))
 
     async def rename_group(self, old: str, new: str) -> None:
@@ -120,5 +128,11 @@ class Inspection(QueueBase[T]):
 
         Raises `InvalidArgumentError` where `old` is unknown or has live consumers, or `new` exists (G4).
         """
+        check_name("old group name", old)
         check_name("new group name", new)
         await self._ask(lambda runtime: runtime.store.rename_group(self.name, old, new))
+
+
+def _check_group(consumer_group: str | None) -> None:
+    if consumer_group is not None:
+        check_name("consumer_group", consumer_group)

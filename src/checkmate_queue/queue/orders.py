@@ -16,7 +16,6 @@ from checkmate_queue.core.model import Millis, Misfire, NewJob, NewSchedule, Unc
 from checkmate_queue.core.payload import canonical_json
 from checkmate_queue.core.recurrence import Cron, Interval, Timing, check_misfire
 from checkmate_queue.core.validation import (
-    MAX_SCHEDULE_ID_BYTES,
     check_metadata,
     check_name,
     check_priority,
@@ -96,7 +95,6 @@ def new_schedule(
     unclaimed: Unclaimed,
 ) -> NewSchedule:
     """Check the options of a schedule and build it, with the texts that engines compare (R4)."""
-    check_name("job_id", schedule_id, MAX_SCHEDULE_ID_BYTES)
     check_priority(priority)
     check_misfire(misfire)
     if not isinstance(overlap, bool):

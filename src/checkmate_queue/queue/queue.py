@@ -10,12 +10,7 @@ from typing import Any, TypeVar
 
 from checkmate_queue.core.errors import QueueError
 from checkmate_queue.core.job import Enqueue, Job, JobId
-from checkmate_queue.core.model import (
-    Added,
-    NewJob,
-    StartFrom,
-    Unclaimed,
-)
+from checkmate_queue.core.model import NewJob, StartFrom, Unclaimed
 from checkmate_queue.core.retry import Backoff
 from checkmate_queue.queue.base import Attached
 from checkmate_queue.queue.consumer import Consumer, ConsumerSpec
@@ -66,7 +61,7 @@ class Queue(Recurring[T], Inspection[T]):
         """
         attached = await self._open_for_work()
         job = self._new_job(attached, data, priority, start_delay, job_id, expires_in, metadata)
-        return self._stored(attached, await attached.outbox.put((job,)))[0]
+        return (await self._put(attached, (job,)))[0]
 
     def enqueue_sync(
         self,
@@ -121,7 +116,7 @@ class Queue(Recurring[T], Inspection[T]):
                     metadata if each.metadata is None else each.metadata,
                 )
             )
-        return self._stored(attached, await attached.outbox.put(jobs)) if jobs else []
+        return await self._put(attached, jobs) if jobs else []
 
     def _new_job(
         self,
@@ -144,12 +139,15 @@ class Queue(Recurring[T], Inspection[T]):
             multiplier=attached.runtime.settings.delay_multiplier,
         )
 
-    def _stored(self, attached: Attached, added: Sequence[Added]) -> list[JobId]:
+    async def _put(self, attached: Attached, jobs: Sequence[NewJob]) -> list[JobId]:
+        added = await attached.outbox.put(jobs)
+        # One without a token has an id of our own making: a duplicate is our own call repeated (J10).
+        ids = [JobId(each.id, each.created or not job.token) for job, each in zip(jobs, added, strict=True)]
         hub = attached.runtime.hub
         if hub.wants(JobEnqueued):
-            for each in added:
-                hub.emit(JobEnqueued(self.name, each.id, each.created))
-        return [JobId(each.id, each.created) for each in added]
+            for job_id in ids:
+                hub.emit(JobEnqueued(self.name, job_id, job_id.created))
+        return ids
 
     # -- the way out -----------------------------------------------------------------------------
 

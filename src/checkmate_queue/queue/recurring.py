@@ -11,6 +11,7 @@ from checkmate_queue.core.durations import ceil_millis, to_millis
 from checkmate_queue.core.errors import PayloadError
 from checkmate_queue.core.model import Misfire, Schedule
 from checkmate_queue.core.recurrence import first_due
+from checkmate_queue.core.validation import MAX_SCHEDULE_ID_BYTES, check_name
 from checkmate_queue.queue.base import QueueBase
 from checkmate_queue.queue.orders import new_schedule, timing_from
 from checkmate_queue.queue.views import recurring_details
@@ -45,6 +46,7 @@ class Recurring(QueueBase[T]):
         Raises `ScheduleError`, `PayloadError`, `InvalidArgumentError`; an old schedule then stays (R8).
         """
         settings = (await self._open_for_work()).runtime.settings
+        job_id = check_name("job_id", job_id, MAX_SCHEDULE_ID_BYTES)
         timing = timing_from(interval_seconds, cron_pattern, timezone)
         delay_ms = ceil_millis(to_millis(start_delay, name="start_delay") * settings.delay_multiplier / 1000)
         make = partial(
@@ -79,6 +81,7 @@ class Recurring(QueueBase[T]):
 
     async def cancel_recurring(self, job_id: str) -> bool:
         """Remove the schedule and its jobs that have not started; False for an unknown id (R7)."""
+        check_name("job_id", job_id)
         return await self._ask(lambda runtime: runtime.store.drop_schedule(self.name, job_id))
 
     async def list_recurring_jobs(self) -> list[str]:
@@ -96,6 +99,7 @@ class Recurring(QueueBase[T]):
 
     async def get_recurring_job_details(self, job_id: str) -> RecurringJobDetails | None:
         """The schedule of this id, or None."""
+        check_name("job_id", job_id)
         stored = await self._schedule(job_id)
         return None if stored is None else recurring_details(stored, self._codec)
 

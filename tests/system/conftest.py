@@ -1,0 +1,54 @@
+"""Each test of the public interface runs on the memory backend and on SQLite, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checkmate_queue import QueueManager
+from checkmate_queue.testing.waiting import wait_until
+from tests.system.storages import Link, ManagerFor, Storage
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    """An empty storage."""
+    return Storage(request.param, tmp_path)
+
+
+@pytest.fixture
+async def manager_for(storage: Storage) -> AsyncIterator[ManagerFor]:
+    """Managers of the storage; at the end all are shut down, and no task or thread may be left (L1)."""
+    managers: list[QueueManager] = []
+    threads_before = set(threading.enumerate())
+
+    def left() -> list[str]:
+        return [
+            t.name
+            for t in threading.enumerate()
+            if t not in threads_before and not t.name.startswith("asyncio_")
+        ]
+
+    async def make(
+        *, link: Link | None = None, start: bool = True, consume: bool = True, **options: Any
+    ) -> QueueManager:
+        manager = storage.manager(link=link, **options)
+        managers.append(manager)
+        if start:
+            await manager.start(consume)
+        return manager
+
+    yield make
+    for manager in reversed(managers):
+        await manager.shutdown(timeout=0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    await wait_until(
+        lambda: not left(),
+        description="no thread is left",
+        timeout=10,
+    )

@@ -1,0 +1,141 @@
+"""Storages for whole managers: one place to keep jobs, and lines to it that can be cut."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, cast
+from urllib.parse import SplitResult
+
+from checkmate_queue import BackendConfig, BackendUnavailableError, QueueManager, QueuePlugin
+from checkmate_queue.store import Clock, Store
+
+Kind = Literal["memory", "sqlite"]
+
+ALL = frozenset({"*"})
+
+
+class Link:
+    """The line from one manager to its storage: it can be cut, whole or for some verbs, and lose answers."""
+
+    def __init__(self) -> None:
+        self.refused = 0
+        self._cut: frozenset[str] = frozenset()
+        self._losing: dict[str, int] = {}
+        self._errors: dict[str, list[Exception]] = {}
+
+    def cut(self, *verbs: str) -> None:
+        """From now on these verbs (or all) raise `BackendUnavailableError`."""
+        self._cut = frozenset(verbs) or ALL
+
+    def mend(self) -> None:
+        """Everything works again."""
+        self._cut = frozenset()
+
+    def lose_answers(self, verb: str, count: int = 1) -> None:
+        """The next calls of the verb take effect, and raise `BackendUnavailableError` all the same."""
+        self._losing[verb] = count
+
+    def break_next(self, verb: str, error: Exception) -> None:
+        """The next call of the verb raises this, without effect."""
+        self._errors.setdefault(verb, []).append(error)
+
+    async def carry(self, verb: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        """Make the call as the line permits."""
+        if verb in self._cut or self._cut == ALL:
+            self.refused += 1
+            raise BackendUnavailableError(f"the line is cut ({verb})")
+        if errors := self._errors.get(verb):
+            raise errors.pop(0)
+        answer = await call()
+        if self._losing.get(verb):
+            self._losing[verb] -= 1
+            raise BackendUnavailableError(f"the answer was lost ({verb})")
+        return answer
+
+
+class LinkedStore:
+    """A store at the other end of a `Link`."""
+
+    def __init__(self, inner: Store, link: Link) -> None:
+        self._inner = inner
+        self._link = link
+
+    def __getattr__(self, name: str) -> Any:
+        verb = getattr(self._inner, name)
+        if not inspect.iscoroutinefunction(verb) or name == "close":
+            return verb
+
+        async def call(*args: Any, **options: Any) -> Any:
+            return await self._link.carry(name, lambda: verb(*args, **options))
+
+        return call
+
+
+class LinkedPlugin(QueuePlugin[BackendConfig]):
+    """A built-in plugin, reached over a `Link`."""
+
+    id: ClassVar[str] = "linked"
+    display_name: ClassVar[str] = "Linked"
+    description: ClassVar[str] = "A backend at the other end of a line"
+    schemes: ClassVar[tuple[str, ...]] = ("linked",)
+
+    def __init__(self, storage: Storage, inner: QueuePlugin[Any], link: Link) -> None:
+        self.config_schema = inner.config_schema
+        self._storage = storage
+        self._inner = inner
+        self._link = link
+
+    def address_of(self, url: SplitResult) -> dict[str, Any]:
+        """See `QueuePlugin`."""
+        return self._inner.address_of(url)
+
+    def create_store(self, config: BackendConfig, clock: Clock | None = None) -> Store:
+        """See `QueuePlugin`."""
+        store = self._storage.keep(lambda: self._inner.create_store(config, clock))
+        return cast("Store", LinkedStore(store, self._link))
+
+
+class Storage:
+    """What managers of one test share: a database file, or a store in memory."""
+
+    def __init__(self, kind: Kind, folder: Path) -> None:
+        self.kind = kind
+        self.path = folder / "queue.db"
+        self._kept: Store | None = None
+
+    @property
+    def url(self) -> str:
+        """What a manager of its own is given."""
+        return "memory://" if self.kind == "memory" else f"sqlite:///{self.path}"
+
+    def keep(self, make: Callable[[], Store]) -> Store:
+        """A store in memory is the storage itself; one over a file is each manager's own."""
+        if self.kind == "sqlite":
+            return make()
+        self._kept = self._kept or make()
+        return self._kept
+
+    def manager(self, *, link: Link | None = None, **options: Any) -> QueueManager:
+        """A manager of this storage; over `link` where given, else by its URL alone."""
+        if link is None:
+            return QueueManager(self.url, **options)
+        path = "" if self.kind == "memory" else f"/{self.path}"
+        manager = QueueManager(f"linked://{path}", **options)
+        manager.registry.register(LinkedPlugin(self, manager.registry.get_plugin(self.kind), link))
+        return manager
+
+
+class ManagerFor(Protocol):
+    """Makes managers of the test's storage, and shuts them down after it."""
+
+    async def __call__(
+        self,
+        *,
+        link: Link | None = None,
+        start: bool = True,
+        consume: bool = True,
+        **options: Any,
+    ) -> QueueManager:
+        """A manager, started unless told otherwise."""
