@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkmate_queue.backends.memory.deliveries import claim, give_back, next_due, promote, settle
+from checkmate_queue.backends.memory.deliveries import claim, give_back, promote, settle
+from checkmate_queue.backends.memory.due import next_due
 from checkmate_queue.backends.memory.groups import end_group, enter_groups
 from checkmate_queue.backends.memory.leases import account_attendance, is_attended, lives
 from checkmate_queue.backends.memory.state import Membership, WorkerEpoch

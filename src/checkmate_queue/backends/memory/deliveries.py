@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from checkmate_queue.backends.memory.due import put_due
 from checkmate_queue.backends.memory.leases import live_groups
 from checkmate_queue.backends.memory.state import Delivery, Job
 from checkmate_queue.core.model import Cancelled, Claim, Done, Fail, GiveBack, RetryLater
@@ -15,44 +16,10 @@ if TYPE_CHECKING:
         Group,
         Membership,
         QueueState,
-        Recurring,
         Series,
         WorkerEpoch,
     )
     from checkmate_queue.core.model import Millis, Outcome, Settlement
-
-
-def next_due(queue: QueueState) -> Millis | None:
-    """When the first delayed job, retry or schedule is due."""
-    return earliest(queue.due.next_at(), queue.recurring.next_at())
-
-
-def next_at(queue: QueueState) -> Millis | None:
-    """When something is due or expires next."""
-    unclaimed_until = None
-    if queue.unclaimed:
-        since = next(iter(queue.unclaimed.values())).unclaimed_at or 0
-        unclaimed_until = since + queue.limits.unclaimed_retention_ms
-    return earliest(next_due(queue), queue.expiring.next_at(), unclaimed_until)
-
-
-def earliest(*times: Millis | None) -> Millis | None:
-    """The first of the times that are known."""
-    return min((at for at in times if at is not None), default=None)
-
-
-def put_due(queue: QueueState, at: Millis, thing: Job | Delivery | Recurring) -> None:
-    """Note when a delayed job, a retry or a schedule is due."""
-    before = next_due(queue)
-    match thing:
-        case Job():
-            queue.due.put(at, thing.key, thing)
-        case Delivery():
-            queue.due.put(at, thing.job.key, thing)
-        case _:
-            queue.recurring.put(at, thing.spec.id, thing)
-    if before is None or at < before:
-        queue.wake()
 
 
 # -- becoming ready ------------------------------------------------------------------------------

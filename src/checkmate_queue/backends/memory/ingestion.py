@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkmate_queue.backends.memory.deliveries import make_ready, put_due
+from checkmate_queue.backends.memory.deliveries import make_ready
+from checkmate_queue.backends.memory.due import put_due
 from checkmate_queue.backends.memory.state import Job
 from checkmate_queue.core.model import Added, QueueFull
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from heapq import nsmallest
 from typing import TYPE_CHECKING
 
-from checkmate_queue.backends.memory.deliveries import end_waiting, make_ready, put_due
+from checkmate_queue.backends.memory.deliveries import end_waiting, make_ready
+from checkmate_queue.backends.memory.due import put_due
 from checkmate_queue.backends.memory.leases import live_groups
 from checkmate_queue.backends.memory.state import Job, Recurring, Series
 from checkmate_queue.core.model import Schedule, occurrence_id

@@ -6,15 +6,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from checkmate_queue.backends.memory.consumption import forget_epoch
-from checkmate_queue.backends.memory.deliveries import (
-    as_claim,
-    earliest,
-    end,
-    next_at,
-    promote,
-    release,
-    settle,
-)
+from checkmate_queue.backends.memory.deliveries import as_claim, end, promote, release, settle
+from checkmate_queue.backends.memory.due import earliest, next_at
 from checkmate_queue.backends.memory.groups import end_group
 from checkmate_queue.backends.memory.leases import account_attendance, is_attended, lives
 from checkmate_queue.backends.memory.schedules import as_schedule
