@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from checkmate_queue.backends.redis.records import (
     pack_settlement,
-    unpack_claim,
+    unpack_claims,
     unpack_lapsed,
     unpack_schedule,
 )
@@ -52,11 +52,11 @@ async def exchange(
     reply = await connection.run("exchange", epoch.queue, *arguments)
     now, paused, next_at, refused, cancelled, claims = reply.values
     return Exchange(
-        int(now),
-        [unpack_claim(claim) for claim in claims],
+        now,
+        unpack_claims(claims),
         [int(key) for key in refused],
         sorted(int(key) for key in cancelled),
-        int(next_at) if next_at else None,
+        next_at or None,
         paused == 1,
     )
 
@@ -81,11 +81,11 @@ async def tick(connection: Connection, epoch: Epoch, settled: Sequence[LapseSett
     for lapse in settled:
         arguments += (lapse.group, *pack_settlement(lapse.settlement))
     reply = await connection.run("tick", epoch.queue, *arguments)
-    now, next_at, readied, pending, more, lapsed, due, abandoned, dropped = reply.values
+    now, next_at, readied, pending, more, groups, lapsed, due, abandoned, dropped = reply.values
     return Tick(
-        now=int(now),
-        next_at=int(next_at) if next_at else None,
-        lapsed=[unpack_lapsed(values) for values in lapsed],
+        now=now,
+        next_at=next_at or None,
+        lapsed=unpack_lapsed(groups, lapsed),
         due=[unpack_schedule(values) for values in due],
         readied=reply.readied + readied,
         abandoned=[AbandonedGroup(name.decode(), int(drop_at)) for name, drop_at in abandoned],

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from checkmate_queue.core.model import Misfire, Outcome, Settlement, Unclaimed
 
 
+_CLAIM_SIZE = 8
+
+
 def pack_payload(data: bytes, metadata: bytes) -> bytes:
     """Payload and metadata in one value."""
     return b"%d:%b%b" % (len(metadata), metadata, data)
@@ -54,30 +57,38 @@ def pack_settlement(settlement: Settlement) -> Sequence[Argument]:
             assert_never(settlement)
 
 
-def unpack_claim(values: list[Any]) -> Claim:
+def unpack_claims(values: list[Any]) -> list[Claim]:
+    """Claims, whose values follow each other."""
+    fields = iter(values)
+    return [_unpack_claim(*claim) for claim in zip(*[fields] * _CLAIM_SIZE, strict=True)]
+
+
+def _unpack_claim(
+    key: bytes,
+    job_id: bytes,
+    priority: int,
+    enqueued_at: int,
+    attempts: int,
+    stalls: int,
+    record_format: int,
+    packed: bytes | None,
+) -> Claim:
     """A claim; one whose storage can't be read says so by its format number (X3)."""
-    key, job_id, priority, enqueued_at, attempts, stalls, record_format, packed = values
     try:
-        data, metadata = unpack_payload(packed)
-    except (TypeError, AttributeError, ValueError):
-        data, metadata, record_format = packed or b"", b"", 0
-    return Claim(
-        int(key),
-        job_id.decode(errors="replace"),
-        data,
-        int(priority),
-        int(enqueued_at),
-        int(attempts),
-        int(stalls),
-        metadata,
-        record_format,
-    )
+        data, metadata = unpack_payload(packed or b"")
+        name = job_id.decode()
+    except ValueError:
+        data, metadata, name, record_format = packed or b"", b"", job_id.decode(errors="replace"), 0
+    return Claim(int(key), name, data, priority, enqueued_at, attempts, stalls, metadata, record_format)
 
 
-def unpack_lapsed(values: list[Any]) -> LapsedClaim:
-    """A lapsed claim."""
-    group, max_stalls, claim = values
-    return LapsedClaim(group.decode(), max_stalls, unpack_claim(claim))
+def unpack_lapsed(groups: list[Any], values: list[Any]) -> list[LapsedClaim]:
+    """Lapsed claims; `groups` has the name and most stalls for each."""
+    claims = unpack_claims(values)
+    return [
+        LapsedClaim(name.decode(), max_stalls, claim)
+        for name, max_stalls, claim in zip(groups[::2], groups[1::2], claims, strict=True)
+    ]
 
 
 def pack_schedule(spec: NewSchedule) -> Sequence[Argument]:

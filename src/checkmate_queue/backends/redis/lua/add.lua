@@ -7,7 +7,8 @@
 -- include: lib/queue.lua
 -- include: lib/entry.lua
 -- include: lib/catch_up.lua
--- include: lib/due.lua
+-- include: lib/members.lua
+-- include: lib/readying.lua
 
 local WIDTH = 7
 local limited = ARGV[4] ~= ''
@@ -21,7 +22,7 @@ if not caught_up() then
 end
 
 local registered = groups.all()
-local live = groups.live(registered)
+local live = members.live()
 local known = {} -- the tokens of living jobs, by id
 
 local function read_known()
@@ -33,7 +34,7 @@ local function read_known()
     end
     at = at + 1 + amount * WIDTH
   end
-  for i, key in ipairs(writes.read(key_of('ids'), ids)) do
+  for i, key in ipairs(read(key_of('ids'), ids)) do
     local job = key and jobs.read(key)
     known[ids[i]] = job and job.token or nil
   end
@@ -49,7 +50,7 @@ local function read_size()
   end
 end
 
-local function fits(amount)
+local function has_room(amount)
   local fullest = 0
   for _, pending in pairs(size.groups) do
     fullest = math.max(fullest, pending)
@@ -57,8 +58,8 @@ local function fits(amount)
   return size.fixed + fullest + amount <= tonumber(ARGV[4])
 end
 
-local function grow(job)
-  if job.state == DELAYED or #live == 0 then
+local function grow(delayed)
+  if delayed or #live == 0 then
     size.fixed = size.fixed + 1
     return
   end
@@ -87,40 +88,85 @@ local function mark(at, amount)
   return marks, fresh
 end
 
-local function store(key, from)
-  local delay, expires = tonumber(ARGV[from + 2]), ARGV[from + 3]
+local fan = readying.fan(live)
+local new = {ids = {}, payloads = {}, records = {}, lists = {}}
+
+-- The common case without making tables: a job that is ready at once.
+local function store_ready(key, from, flags, expires_at)
+  local id, priority = ARGV[from], ARGV[from + 1]
+  local at = #new.records + 1
+  new.records[at] = key
+  new.records[at + 1] = struct.pack(JOB, FORMAT, READY, flags, priority, now, now, expires_at, #id, #fan) .. id .. fan
+    .. ARGV[from + 5]
+  local list = new.lists[priority]
+  if not list then
+    list = {}
+    new.lists[priority] = list
+  end
+  list[#list + 1] = key
+end
+
+local function store_waiting(key, from, flags, expires_at, delay)
   local job = {
-    state = delay > 0 and DELAYED or READY,
-    flags = ARGV[from + 4] == '1' and DROP or 0,
+    state = DELAYED,
+    flags = flags,
     priority = tonumber(ARGV[from + 1]),
     enqueued_at = now,
     since = now,
-    expires_at = expires ~= '' and now + tonumber(expires) or 0,
+    expires_at = expires_at,
     id = ARGV[from],
     fan = '',
     token = ARGV[from + 5],
   }
-  if delay == 0 and #live == 0 and job.flags == DROP then
+  if delay > 0 then
+    later('HSET', JOBS, key, pack_job(job))
+    later('ZADD', DUE, int(now + delay), jobs.due_member(key))
+    count(KEYS[1], 'delayed', 1)
+  else
+    readying.make_ready(key, job, live)
+  end
+end
+
+local function store(key, from)
+  local delay, expires = tonumber(ARGV[from + 2]), ARGV[from + 3]
+  local flags = ARGV[from + 4] == '1' and DROP or 0
+  if flags == DROP and delay == 0 and #live == 0 then
     count(KEYS[1], 'expired', 1)
     return
   end
-  known[job.id] = job.token
-  jobs.create(key, job, ARGV[from + 6])
-  if delay > 0 then
-    jobs.save(key, job)
-    due.wait(key, nil, now + delay)
-    count(KEYS[1], 'delayed', 1)
+  local id, at = ARGV[from], #new.ids + 1
+  known[id] = ARGV[from + 5]
+  new.ids[at], new.ids[at + 1] = id, key
+  new.payloads[at], new.payloads[at + 1] = key, ARGV[from + 6]
+  local expires_at = expires ~= '' and now + tonumber(expires) or 0
+  if expires_at > 0 then
+    later('ZADD', key_of('expiry'), int(expires_at), key)
+  end
+  if delay == 0 and #live > 0 then
+    store_ready(key, from, flags, expires_at)
   else
-    jobs.make_ready(key, job, live)
+    store_waiting(key, from, flags, expires_at, delay)
   end
   if limited then
-    grow(job)
+    grow(delay > 0)
   end
+end
+
+local function send_new()
+  send('HSET', key_of('ids'), new.ids)
+  send('HSET', PAYLOADS, new.payloads)
+  send('HSET', JOBS, new.records)
+  for priority, keys in pairs(new.lists) do
+    for _, gid in ipairs(live) do
+      push_all(keys, priority, gid)
+    end
+  end
+  flush()
 end
 
 local function add_unit(at, amount)
   local marks, fresh = mark(at, amount)
-  if limited and fresh > 0 and not fits(fresh) then
+  if limited and fresh > 0 and not has_room(fresh) then
     return 'full'
   end
   local key = fresh > 0 and call('HINCRBY', KEYS[1], 'jobs', fresh) - fresh
@@ -143,5 +189,5 @@ for unit = 1, tonumber(ARGV[5]) do
   answer[unit + 1] = add_unit(at + 1, amount)
   at = at + 1 + amount * WIDTH
 end
-writes.flush()
+send_new()
 return answer

@@ -1,15 +1,16 @@
 -- Settles, promotes, claims and renews in one step.
 -- KEYS 1: queue   ARGV 1-3: as in lib/queue.lua   4: epoch   5: group   6: n   7: want   8: most failed entries
 --   9: number of settlements, then the settlements (lib/settlements.lua)
--- returns {'done', now, 1 if paused, next_at or '', refused keys, cancelled keys, claims (lib/claims.lua)};
+-- returns {'done', now, 1 if paused, next_at or 0, refused keys, cancelled keys, claims (lib/claims.lua)};
 --   or {'again'}, {'misnumbered', n of the last}, {'unknown'}, {'fenced', successor}, {'lost'}
 -- include: lib/queue.lua
+-- include: lib/writes.lua
 -- include: lib/entry.lua
 -- include: lib/catch_up.lua
--- include: lib/due.lua
+-- include: lib/groups.lua
 -- include: lib/settlements.lua
 -- include: lib/claims.lua
--- include: lib/fills.lua
+-- include on demand: lib/fills.lua
 
 local epoch, n = ARGV[4], tonumber(ARGV[6])
 
@@ -18,7 +19,7 @@ if refusal then
   return refusal
 end
 local group = groups.find(ARGV[5])
-local gid = group and int(group.gid)
+local gid = group and group.gid
 local last = group and call('HMGET', epoch_key(epoch), 'exchanges:' .. gid, 'span', 'taken:' .. gid, 'refused:' .. gid,
   'left:' .. gid)
 if not last or not last[1] then
@@ -28,12 +29,10 @@ local done = tonumber(last[1])
 if n < 1 or (n ~= done and n ~= done + 1) then
   return {'misnumbered', last[1]}
 end
-epochs.renew(epoch, tonumber(last[2]))
-if not caught_up() or not fills.filled(gid) or not due.fits() then
+call('ZADD', LEASES, now + tonumber(last[2]), epoch)
+if not fits() or (group.filling ~= '' and not get_fills().go_on(group)) then
   return AGAIN
 end
-
-local paused = call('HGET', KEYS[1], 'paused') == '1'
 
 local function split(list)
   local parts = {}
@@ -43,37 +42,42 @@ local function split(list)
   return parts
 end
 
+local function keys_of(taken)
+  local keys = {}
+  for i, claim in ipairs(taken) do
+    keys[i] = claim.key
+  end
+  return keys
+end
+
 local function settle()
   local amount = tonumber(ARGV[9])
   if amount == 0 then
     return {}
   end
-  local held = claims_key(epoch, gid)
-  local refused = settlements.apply(settlements.parse(10, amount), group, epoch, CLAIMED, function(key)
-    later('SREM', held, key)
-  end)
-  failures.trim(tonumber(ARGV[8]))
+  local kinds, keys, rests = settlements.parse(10, amount)
+  local settled, refused = settlements.apply(kinds, keys, rests, group, epoch, CLAIMED)
+  if #settled > 0 then
+    send('SREM', claims_key(epoch, gid), settled)
+  end
+  settlements.trim(tonumber(ARGV[8]))
   return refused
 end
 
 -- Notes the answer, so that the same n gets it again; `left` is what a long step has yet to claim.
-local function note(taken, refused, left)
-  call('HSET', epoch_key(epoch), 'exchanges:' .. gid, n, 'taken:' .. gid, table.concat(taken, ','), 'refused:' .. gid,
+local function note(keys, refused, left)
+  call('HSET', epoch_key(epoch), 'exchanges:' .. gid, n, 'taken:' .. gid, table.concat(keys, ','), 'refused:' .. gid,
     table.concat(refused, ','), 'left:' .. gid, left)
 end
 
 local function first(want)
   local refused = settle()
-  due.promote()
+  promote()
   local taken, stopped = {}, false
   if want > 0 and not paused then
     taken, stopped = claims.take(gid, epoch, want)
   end
-  local keys = {}
-  for i, claim in ipairs(taken) do
-    keys[i] = claim.key
-  end
-  note(keys, refused, stopped and want - #taken or 0)
+  note(keys_of(taken), refused, stopped and want - #taken or 0)
   return taken, refused, stopped
 end
 
@@ -93,7 +97,7 @@ end
 
 local function cancelled_keys()
   local keys = {}
-  for _, member in ipairs(call('SMEMBERS', cancelled_key(epoch))) do
+  for _, member in ipairs(call('SMEMBERS', epoch_key(epoch, ':cancelled'))) do
     local of_group, key = string.match(member, '^(%d+):(%d+)$')
     if of_group == gid then
       keys[#keys + 1] = key
@@ -108,8 +112,9 @@ if n == done then
 else
   taken, refused, stopped = first(tonumber(ARGV[7]))
 end
+flush()
 if stopped then
   return AGAIN
 end
-return {'done', int(now), paused and 1 or 0, due.next({'due', 'schedules_due'}), refused, cancelled_keys(),
+return {'done', now, paused and 1 or 0, next_of({'due', 'schedules_due'}) or 0, refused, cancelled_keys(),
   claims.answer(taken)}

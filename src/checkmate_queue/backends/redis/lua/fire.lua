@@ -6,6 +6,8 @@
 -- include: lib/queue.lua
 -- include: lib/entry.lua
 -- include: lib/catch_up.lua
+-- include: lib/members.lua
+-- include: lib/readying.lua
 -- include: lib/schedule_records.lua
 
 local refusal = enter()
@@ -16,7 +18,7 @@ if not caught_up() then
   return AGAIN
 end
 
-local live = groups.live()
+local live = members.live()
 
 -- Those live groups in which the schedule has nothing that forbids another delivery (R5, R6).
 local function free_groups(id, prefix)
@@ -54,14 +56,14 @@ local function make(id, due_at, gids, stored)
     fan = '',
     token = '',
   }
-  jobs.create(key, job, stored.data)
+  readying.create(key, job, stored.data)
   later('SADD', key_of('schedule-jobs:' .. id), key)
-  jobs.make_ready(key, job, gids)
-  writes.flush()
+  readying.make_ready(key, job, gids)
+  flush()
   call('HSET', key_of('schedule:' .. id), 'last_run_at', due_at)
 end
 
-local function read(id)
+local function read_schedule(id)
   local fields = {'revision', 'next_at', 'data', 'priority', 'misfire', 'overlap', 'unclaimed'}
   local stored = {}
   for i, value in ipairs(call('HMGET', key_of('schedule:' .. id), unpack(fields))) do
@@ -72,7 +74,7 @@ end
 
 local function fire(at, amount)
   local id = ARGV[at]
-  local stored = read(id)
+  local stored = read_schedule(id)
   if stored.revision ~= ARGV[at + 1] or stored.next_at ~= ARGV[at + 2] then
     return '0'
   end

@@ -11,15 +11,15 @@ local refusal = enter_as(epoch)
 if refusal then
   return refusal
 end
-epochs.renew(epoch, tonumber(call('HGET', epoch_key(epoch), 'span')))
+call('ZADD', LEASES, now + tonumber(call('HGET', epoch_key(epoch), 'span')), epoch)
 call('HSET', epoch_key(epoch), 'report', ARGV[5])
 
 local answer = {'done'}
-local members = call('SMEMBERS', cancelled_key(epoch))
+local members = call('SMEMBERS', epoch_key(epoch, ':cancelled'))
 if #members > 0 then
   local names = {}
   for _, group in ipairs(groups.all()) do
-    names[int(group.gid)] = group.name
+    names[group.gid] = group.name
   end
   for _, member in ipairs(members) do
     local gid, key = string.match(member, '^(%d+):(%d+)$')

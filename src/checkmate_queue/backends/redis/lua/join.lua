@@ -5,25 +5,25 @@
 -- include: lib/queue.lua
 -- include: lib/entry.lua
 -- include: lib/catch_up.lua
--- include: lib/due.lua
 -- include: lib/attendance.lua
 -- include: lib/fills.lua
+-- include: lib/chores.lua
 
 local refusal = enter()
 if refusal then
   return refusal
 end
-if not caught_up() or not due.fits() then
+if not fits() then
   return AGAIN
 end
-due.promote()
+promote()
 attendance.account()
 
 local worker, span = ARGV[4], ARGV[5]
 
 local function living_epoch()
   local epoch = call('HGET', key_of('workers'), worker)
-  return epoch and epochs.lease(epoch) and epoch
+  return epoch and lease_of(epoch) and epoch
 end
 
 local function new_epoch()
@@ -36,7 +36,7 @@ end
 local function note_span(epoch)
   call('HSET', epoch_key(epoch), 'span', span)
   local shortest = tonumber(call('HGET', KEYS[1], 'shortest_span') or nil)
-  if not shortest or tonumber(span) < shortest or call('ZCARD', key_of('leases')) == 0 then
+  if not shortest or tonumber(span) < shortest or call('ZCARD', LEASES) == 0 then
     call('HSET', KEYS[1], 'shortest_span', span)
   end
 end
@@ -45,33 +45,33 @@ local function enrol(epoch, gid)
   if call('HSETNX', epoch_key(epoch), 'exchanges:' .. gid, 0) == 1 then
     call('HSET', epoch_key(epoch), 'groups', call('HGET', epoch_key(epoch), 'groups') .. gid .. ',')
   end
-  groups.enlist(gid, epoch)
+  members.add(gid, epoch)
 end
 
 local function join_group(epoch, name, ephemeral, start, max_stalls)
   local group = groups.find(name)
   if not group then
-    group = {name = name, gid = call('HINCRBY', KEYS[1], 'groups', 1), registered_at = now}
+    group = {name = name, gid = int(call('HINCRBY', KEYS[1], 'groups', 1)), registered_at = now, filling = ''}
     if start == 'earliest' then
-      fills.start(group.gid)
+      fills.start(group)
     end
   end
   group.ephemeral, group.max_stalls, group.away, group.warned_at = ephemeral, max_stalls, 0, 0
   groups.save(group)
-  enrol(epoch, int(group.gid))
+  enrol(epoch, group.gid)
   return group
 end
 
 local epoch = living_epoch() or new_epoch()
 note_span(epoch)
-epochs.renew(epoch, tonumber(span))
-local durable, filling = {}, {}
+call('ZADD', LEASES, now + tonumber(span), epoch)
+local durable, joined = {}, {}
 for at = 6, #ARGV, 4 do
   local group = join_group(epoch, ARGV[at], ARGV[at + 1] == '1', ARGV[at + 2], tonumber(ARGV[at + 3]))
   if not group.ephemeral then
     durable[#durable + 1] = group.gid
   end
-  filling[#filling + 1] = group.gid
+  joined[#joined + 1] = group
 end
 if #durable > 0 and call('EXISTS', key_of('unclaimed')) == 1 then
   call('RPUSH', key_of('chores'), 'adopt:' .. table.concat(durable, ','))
@@ -79,8 +79,8 @@ end
 if not chores.caught_up() then
   return AGAIN
 end
-for _, gid in ipairs(filling) do
-  if not fills.filled(gid) then
+for _, group in ipairs(joined) do
+  if group.filling ~= '' and not fills.go_on(group) then
     return AGAIN
   end
 end

@@ -4,9 +4,9 @@
 -- include: lib/queue.lua
 -- include: lib/entry.lua
 -- include: lib/catch_up.lua
--- include: lib/due.lua
 -- include: lib/attendance.lua
 -- include: lib/deaths.lua
+-- include: lib/chores.lua
 
 local epoch = ARGV[4]
 
@@ -14,11 +14,11 @@ local refusal = enter()
 if refusal then
   return refusal
 end
-if not caught_up() or not due.fits() then
+if not fits() then
   return AGAIN
 end
-due.promote()
-if not epochs.lease(epoch) then
+promote()
+if not lease_of(epoch) then
   return {'done'}
 end
 attendance.account()
@@ -28,21 +28,21 @@ local function give_back_claims(group)
   local claims_of_group = claims_key(epoch, group.gid)
   for _, key in ipairs(call('SPOP', claims_of_group, BATCH)) do
     local raw = call('HGET', deliveries_key(group.gid), key)
-    settlements.give_back(key, group, records.unpack_delivery(raw))
+    settlements.give_back(key, group, unpack_delivery(raw))
   end
-  writes.flush()
+  flush()
   return call('EXISTS', claims_of_group) == 0
 end
 
 local function leave_group(group)
-  local gid, key = int(group.gid), epoch_key(epoch)
+  local gid, key = group.gid, epoch_key(epoch)
   local joined = call('HGET', key, 'groups')
   local from, to = string.find(joined, ',' .. gid .. ',', 1, true)
   call('HSET', key, 'groups', string.sub(joined, 1, from) .. string.sub(joined, to + 1))
   call('HDEL', key, 'exchanges:' .. gid, 'taken:' .. gid, 'refused:' .. gid, 'left:' .. gid)
-  groups.dismiss(gid, epoch)
-  if (group.ephemeral or ARGV[5] == '1') and not groups.attended(gid) then
-    groups.drop(group)
+  members.remove(gid, epoch)
+  if (group.ephemeral or ARGV[5] == '1') and not members.attend(gid) then
+    members.drop_group(group)
   end
 end
 
@@ -57,7 +57,7 @@ for i = 6, #ARGV do
 end
 if call('HGET', epoch_key(epoch), 'groups') == ',' then
   deaths.forget_worker(epoch)
-  if call('EXISTS', lapsed_key(epoch)) == 1 then
+  if call('EXISTS', epoch_key(epoch, ':lapsed')) == 1 then
     call('RPUSH', key_of('dying'), epoch)
   else
     call('DEL', epoch_key(epoch))

@@ -5,6 +5,7 @@
 -- include: lib/queue.lua
 -- include: lib/entry.lua
 -- include: lib/catch_up.lua
+-- include: lib/chores.lua
 -- include: lib/schedule_records.lua
 
 local refusal = enter()

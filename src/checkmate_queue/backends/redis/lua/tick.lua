@@ -1,13 +1,15 @@
 -- Does what time has made due, on behalf of the whole queue.
 -- KEYS 1: queue   ARGV 1-3: as in lib/queue.lua   4: epoch   5: most failed entries   6: their retention in ms
 --   7: retention of groups in ms   8: number of settlements, then for each its group and the settlement
--- returns {'done', now, next_at or '', readied, pending, 1 if there is more, lapsed claims (lib/deaths.lua),
---   due schedules (lib/schedule_records.lua), abandoned groups as {name, drop_at}, names of dropped groups};
+-- returns {'done', now, next_at or 0, readied, pending, 1 if there is more, group and most stalls of each lapsed
+--   claim, lapsed claims (lib/claims.lua), due schedules (lib/schedule_records.lua), abandoned groups as
+--   {name, drop_at}, names of dropped groups};
 --   or {'again', readied}, {'unknown'}, {'fenced', successor}, {'lost'}
 -- include: lib/queue.lua
 -- include: lib/entry.lua
 -- include: lib/catch_up.lua
--- include: lib/due.lua
+-- include: lib/chores.lua
+-- include: lib/expiry.lua
 -- include: lib/attendance.lua
 -- include: lib/deaths.lua
 -- include: lib/schedule_records.lua
@@ -18,23 +20,22 @@ local refusal = enter_as(epoch)
 if refusal then
   return refusal
 end
-if not caught_up() or not due.fits() then
-  return {'again', jobs.pushed}
+if not fits() then
+  return {'again', writes.readied}
 end
 
 local function settle()
   local at = 9
   for _ = 1, tonumber(ARGV[8]) do
     local group = groups.find(ARGV[at])
-    local list
-    list, at = settlements.parse(at + 1, 1)
-    if group then
-      settlements.apply(list, group, epoch, LAPSED, function(key)
-        later('SREM', lapsed_key(epoch), int(group.gid) .. ':' .. key)
-      end)
+    local kinds, keys, rests
+    kinds, keys, rests, at = settlements.parse(at + 1, 1)
+    if group and #settlements.apply(kinds, keys, rests, group, epoch, LAPSED) == 1 then
+      later('SREM', epoch_key(epoch, ':lapsed'), group.gid .. ':' .. keys[1])
     end
   end
-  failures.trim(tonumber(ARGV[5]))
+  settlements.trim(tonumber(ARGV[5]))
+  flush()
 end
 
 local function pending()
@@ -50,7 +51,7 @@ local function earliest(one, other)
 end
 
 local function next_lease()
-  local leases = call('ZRANGE', key_of('leases'), 0, 1, 'WITHSCORES')
+  local leases = call('ZRANGE', LEASES, 0, 1, 'WITHSCORES')
   for i = 1, #leases, 2 do
     if leases[i] ~= epoch then
       return tonumber(leases[i + 1])
@@ -61,14 +62,15 @@ end
 if tonumber(ARGV[8]) > 0 then
   settle()
 end
-due.promote()
-local more = failures.expire(tonumber(ARGV[6]))
+promote()
+local more = get_failures().expire(tonumber(ARGV[6]))
 attendance.account()
 local dropped = deaths.mark()
 deaths.hand_on(epoch)
 local abandoned = attendance.judge(tonumber(ARGV[7]), dropped)
 more = not chores.caught_up() or more or call('EXISTS', key_of('dying')) == 1
 local schedules_due = schedule_records.due(BATCH)
-local next_at = due.next({'due', 'schedules_due', 'expiry'}, earliest(expiry.next_unclaimed(), next_lease()))
-return {'done', int(now), next_at, jobs.pushed, pending(), (more or #schedules_due == BATCH) and 1 or 0,
-  deaths.held(epoch), schedules_due, abandoned, dropped}
+local next_at = next_of({'due', 'schedules_due', 'expiry'}, earliest(expiry.next_unclaimed(), next_lease()))
+local lapsed_groups, lapsed = deaths.held(epoch)
+return {'done', now, next_at or 0, writes.readied, pending(), (more or #schedules_due == BATCH) and 1 or 0,
+  lapsed_groups, lapsed, schedules_due, abandoned, dropped}

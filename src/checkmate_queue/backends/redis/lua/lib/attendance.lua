@@ -1,6 +1,6 @@
 -- The account of durable groups that nobody consumes while others of their queue have a live member (G4).
 -- include: lib/queue.lua
--- include: lib/groups.lua
+-- include: lib/members.lua
 
 local attendance = {}
 
@@ -9,8 +9,8 @@ local DAY = 86400000
 -- When the last lease among the group's members ends or ended; 0 without a member.
 local function attended_until(gid)
   local latest = 0
-  for epoch in string.gmatch(groups.members(gid), '%d+') do
-    latest = math.max(latest, tonumber(call('ZSCORE', key_of('leases'), epoch) or 0))
+  for epoch in string.gmatch(members.of(gid), '%d+') do
+    latest = math.max(latest, tonumber(call('ZSCORE', LEASES, epoch) or 0))
   end
   return latest
 end
@@ -40,7 +40,7 @@ local function unattended_groups()
   for _, group in ipairs(groups.all()) do
     if not group.ephemeral then
       durable = durable + 1
-      if not groups.attended(group.gid) then
+      if not members.attend(group.gid) then
         unattended[#unattended + 1] = group
       end
     end
@@ -64,7 +64,7 @@ function attendance.judge(retention_ms, dropped)
     if durable == 1 then
       break
     elseif group.away >= retention_ms then
-      groups.drop(group)
+      members.drop_group(group)
       durable = durable - 1
       dropped[#dropped + 1] = group.name
     elseif must_warn(group) then

@@ -7,24 +7,28 @@
 -- include: lib/writes.lua
 -- include: lib/records.lua
 -- include: lib/jobs.lua
+-- include: lib/waiting.lua
+-- include: lib/readying.lua
 
 local chores = {}
 
 local function forget_place(key, gid, delivery)
   if delivery.state == RETRYING then
-    writes.later('ZREM', key_of('due'), jobs.due_member(key, gid))
+    later('ZREM', DUE, jobs.due_member(key, gid))
   elseif delivery.state == CLAIMED then
-    writes.later('SREM', claims_key(int(delivery.epoch), gid), key)
+    later('SREM', claims_key(int(delivery.epoch), gid), key)
   elseif delivery.state == LAPSED then
-    writes.later('SREM', lapsed_key(int(delivery.epoch)), gid .. ':' .. key)
+    later('SREM', epoch_key(int(delivery.epoch), ':lapsed'), gid .. ':' .. key)
   end
 end
 
-local function end_dropped(key, gid, waiting)
+local function end_dropped(key, gid, was_waiting)
   local job = jobs.read(key)
-  local open = job and call('HGET', key_of('open'), key)
-  if job and (waiting == false or string.find(open or job.fan, ',' .. gid .. ',', 1, true)) then
-    schedules.ended(job, gid, waiting, 'expired')
+  local open = job and call('HGET', OPEN, key)
+  if job and (not was_waiting or string.find(open or job.fan, ',' .. gid .. ',', 1, true)) then
+    if has(job.flags, OCCURRENCE) then
+      get_series().ended(job, gid, was_waiting, 'expired')
+    end
     jobs.close(key, job, gid, open)
   end
 end
@@ -32,14 +36,14 @@ end
 local function drop_deliveries(gid)
   local stored = call('HSCAN', deliveries_key(gid), 0, 'COUNT', BATCH)[2]
   for i = 1, #stored, 2 do
-    local delivery = records.unpack_delivery(stored[i + 1])
+    local delivery = unpack_delivery(stored[i + 1])
     if delivery then
       forget_place(stored[i], gid, delivery)
     end
     end_dropped(stored[i], gid, false)
-    writes.later('HDEL', deliveries_key(gid), stored[i])
+    later('HDEL', deliveries_key(gid), stored[i])
   end
-  writes.flush()
+  flush()
   return #stored > 0
 end
 
@@ -52,7 +56,7 @@ local function drop_waiting(gid)
   for _, key in ipairs(keys or {}) do
     end_dropped(key, gid, true)
   end
-  writes.flush()
+  flush()
   if not keys then
     call('DEL', front_key(gid, priority))
     call('ZREM', priorities_key(gid), priority)
@@ -74,17 +78,19 @@ local function adopt(list)
     gids[#gids + 1] = gid
   end
   local keys = call('LPOP', key_of('unclaimed'), math.max(1, math.floor(BATCH / #gids)))
-  local raw = writes.read(key_of('jobs'), keys or {})
+  local raw = read(JOBS, keys or {})
   for i, key in ipairs(keys or {}) do
-    local job = raw[i] and records.unpack_job(raw[i])
+    local job = raw[i] and unpack_job(raw[i])
     if job then
-      writes.count(KEYS[1], 'unclaimed', -1)
-      schedules.unclaimed(job, -1)
+      count(KEYS[1], 'unclaimed', -1)
+      if has(job.flags, OCCURRENCE) then
+        get_series().unclaimed(job, -1)
+      end
       job.since = now
-      jobs.fan_out(key, job, gids)
+      readying.fan_out(key, job, gids)
     end
   end
-  writes.flush()
+  flush()
   return keys and call('EXISTS', key_of('unclaimed')) == 1
 end
 
@@ -93,10 +99,10 @@ local function cancel(number)
   for _, key in ipairs(call('SPOP', set, BATCH)) do
     local job = jobs.read(key)
     if job then
-      jobs.end_waiting(key, job, 'cancelled')
+      waiting.finish(key, job, 'cancelled')
     end
   end
-  writes.flush()
+  flush()
   return call('EXISTS', set) == 1
 end
 

@@ -6,24 +6,25 @@
 
 local claims = {}
 
-local function started_delivery(raw, job)
+-- What is at hand of a ready delivery; nil where the number stands for nothing any more.
+local function ready_delivery(raw, job, state)
   if raw then
-    return records.unpack_delivery(raw)
+    local delivery = unpack_delivery(raw)
+    return delivery and delivery.state == state and delivery or nil
   end
-  if records.has(job.flags, CLOSED) then
+  if state == FRONT or has(job.flags, CLOSED) then
     return nil
   end
-  return {attempts = 0, stalls = 0, cancelled = 0, since = job.since, state = QUEUED, fresh = true}
+  return {attempts = 0, stalls = 0, cancelled = 0, since = job.since, fresh = true}
 end
 
 -- Adds those of the keys to `taken` that stand for a delivery in this state.
 local function take_keys(keys, gid, state, taken)
-  local raw_jobs = writes.read(key_of('jobs'), keys)
-  local raw_deliveries = writes.read(deliveries_key(gid), keys)
+  local raw_jobs, raw_deliveries = read(JOBS, keys), read(deliveries_key(gid), keys)
   for i, key in ipairs(keys) do
-    local job = raw_jobs[i] and records.unpack_job(raw_jobs[i])
-    local delivery = job and started_delivery(raw_deliveries[i], job)
-    if delivery and delivery.state == state then
+    local job = raw_jobs[i] and unpack_job(raw_jobs[i])
+    local delivery = job and ready_delivery(raw_deliveries[i], job, state)
+    if delivery then
       taken[#taken + 1] = {key = key, job = job, delivery = delivery}
     end
   end
@@ -56,19 +57,21 @@ end
 
 local function record(taken, gid, epoch)
   local sequence = call('HINCRBY', KEYS[1], 'claims', #taken) - #taken
+  local keys, pairs_of_deliveries = {}, {}
+  epoch = tonumber(epoch)
   for i, claim in ipairs(taken) do
     local delivery = claim.delivery
-    if delivery.fresh then
-      schedules.started(claim.job, gid)
+    if delivery.fresh and has(claim.job.flags, OCCURRENCE) then
+      get_series().started(claim.job, gid)
     end
-    delivery.state = CLAIMED
-    delivery.sequence = sequence + i
-    delivery.epoch = tonumber(epoch)
-    later('HSET', deliveries_key(gid), claim.key, records.pack_delivery(delivery))
-    later('SADD', claims_key(epoch, gid), claim.key)
+    delivery.state, delivery.sequence, delivery.epoch = CLAIMED, sequence + i, epoch
+    keys[i] = claim.key
+    pairs_of_deliveries[2 * i - 1], pairs_of_deliveries[2 * i] = claim.key, pack_delivery(delivery)
   end
-  writes.count(group_key(gid), 'pending', -#taken)
-  writes.count(group_key(gid), 'processing', #taken)
+  send('HSET', deliveries_key(gid), pairs_of_deliveries)
+  send('SADD', claims_key(int(epoch), gid), keys)
+  count(group_key(gid), 'pending', -#taken)
+  count(group_key(gid), 'processing', #taken)
 end
 
 -- Claims up to `want` ready deliveries in starting order. Second: whether it stopped for the length of the step.
@@ -84,34 +87,35 @@ function claims.take(gid, epoch, want)
   if #taken > 0 then
     record(taken, gid, epoch)
   end
-  writes.flush()
   return taken, #taken < want and looked >= BATCH
 end
 
--- The claims as they are answered: key, id, priority, enqueued_at, attempts, stalls, format, payload.
+-- The claims as they are answered, 8 values for each: key, id, priority, enqueued_at, attempts, stalls, format, payload.
 function claims.answer(taken)
   local keys, answer = {}, {}
   for i, claim in ipairs(taken) do
     keys[i] = claim.key
   end
-  local payloads = writes.read(key_of('payloads'), keys)
+  local payloads = read(PAYLOADS, keys)
+  local at = 0
   for i, claim in ipairs(taken) do
     local job, delivery = claim.job, claim.delivery
-    answer[i] = {claim.key, job.id, int(job.priority), int(job.enqueued_at), int(delivery.attempts),
-      int(delivery.stalls), job.format, payloads[i]}
+    answer[at + 1], answer[at + 2], answer[at + 3], answer[at + 4] = claim.key, job.id, job.priority, job.enqueued_at
+    answer[at + 5], answer[at + 6], answer[at + 7] = delivery.attempts, delivery.stalls, job.format
+    answer[at + 8] = payloads[i]
+    at = at + 8
   end
   return answer
 end
 
 -- Reads claims back by their keys.
 function claims.read(keys, gid)
-  local raw_jobs = writes.read(key_of('jobs'), keys)
-  local raw_deliveries = writes.read(deliveries_key(gid), keys)
+  local raw_jobs, raw_deliveries = read(JOBS, keys), read(deliveries_key(gid), keys)
   local found = {}
   for i, key in ipairs(keys) do
-    local delivery = raw_jobs[i] and raw_deliveries[i] and records.unpack_delivery(raw_deliveries[i])
+    local delivery = raw_jobs[i] and raw_deliveries[i] and unpack_delivery(raw_deliveries[i])
     if delivery then
-      found[#found + 1] = {key = key, job = records.unpack_job(raw_jobs[i]), delivery = delivery}
+      found[#found + 1] = {key = key, job = unpack_job(raw_jobs[i]), delivery = delivery}
     end
   end
   return found

@@ -3,8 +3,7 @@
 -- include: lib/queue.lua
 -- include: lib/writes.lua
 -- include: lib/records.lua
--- include: lib/groups.lua
--- include: lib/epochs.lua
+-- include: lib/members.lua
 -- include: lib/settlements.lua
 -- include: lib/claims.lua
 
@@ -13,46 +12,46 @@ local deaths = {}
 local function by_number()
   local found = {}
   for _, group in ipairs(groups.all()) do
-    found[int(group.gid)] = group
+    found[group.gid] = group
   end
   return found
 end
 
 function deaths.forget_worker(epoch)
   local worker = call('HGET', epoch_key(epoch), 'worker')
-  call('ZREM', key_of('leases'), epoch)
+  call('ZREM', LEASES, epoch)
   if worker and call('HGET', key_of('workers'), worker) == epoch then
     call('HDEL', key_of('workers'), worker)
   end
 end
 
 local function end_cancelled(epoch, registered)
-  for _, member in ipairs(call('SMEMBERS', cancelled_key(epoch))) do
+  for _, member in ipairs(call('SMEMBERS', epoch_key(epoch, ':cancelled'))) do
     local gid, key = string.match(member, '^(%d+):(%d+)$')
     local raw = registered[gid] and call('HGET', deliveries_key(gid), key)
     if raw then
       later('SREM', claims_key(epoch, gid), key)
-      later('SREM', lapsed_key(epoch), member)
-      settlements.give_back(key, registered[gid], records.unpack_delivery(raw))
+      later('SREM', epoch_key(epoch, ':lapsed'), member)
+      settlements.give_back(key, registered[gid], unpack_delivery(raw))
     end
   end
-  writes.flush()
-  call('DEL', cancelled_key(epoch))
+  flush()
+  call('DEL', epoch_key(epoch, ':cancelled'))
 end
 
 -- Lets those die whose lease has run out; returns the names of ephemeral groups that went with them.
 function deaths.mark()
   local dropped = {}
-  local dead = call('ZRANGEBYSCORE', key_of('leases'), '-inf', int(now), 'LIMIT', 0, 100)
-  local registered = #dead > 0 and by_number()
+  local dead = call('ZRANGEBYSCORE', LEASES, '-inf', int(now), 'LIMIT', 0, 100)
+  local registered = #dead > 0 and by_number() or {}
   for _, epoch in ipairs(dead) do
     end_cancelled(epoch, registered)
     deaths.forget_worker(epoch)
     for gid in string.gmatch(call('HGET', epoch_key(epoch), 'groups'), '%d+') do
       local group = registered[gid]
-      groups.dismiss(gid, epoch)
-      if group and group.ephemeral and not groups.attended(gid) then
-        groups.drop(group)
+      members.remove(gid, epoch)
+      if group and group.ephemeral and not members.attend(gid) then
+        members.drop_group(group)
         registered[gid] = nil
         dropped[#dropped + 1] = group.name
       end
@@ -64,13 +63,13 @@ end
 
 local function hand_over(key, gid, epoch, stall)
   local raw = call('HGET', deliveries_key(gid), key)
-  local delivery = raw and records.unpack_delivery(raw)
+  local delivery = raw and unpack_delivery(raw)
   if delivery then
     delivery.state = LAPSED
     delivery.stalls = delivery.stalls + stall
     delivery.epoch = tonumber(epoch)
-    later('HSET', deliveries_key(gid), key, records.pack_delivery(delivery))
-    later('SADD', lapsed_key(epoch), gid .. ':' .. key)
+    later('HSET', deliveries_key(gid), key, pack_delivery(delivery))
+    later('SADD', epoch_key(epoch, ':lapsed'), gid .. ':' .. key)
   end
 end
 
@@ -90,7 +89,7 @@ local function hand_over_claims(dead, epoch, registered, room)
 end
 
 local function hand_over_lapsed(dead, epoch, registered, room)
-  local members = room > 0 and call('SPOP', lapsed_key(dead), room) or {}
+  local members = room > 0 and call('SPOP', epoch_key(dead, ':lapsed'), room) or {}
   for _, member in ipairs(members) do
     local gid, key = string.match(member, '^(%d+):(%d+)$')
     if registered[gid] then
@@ -102,7 +101,7 @@ end
 
 -- Hands claims of the dying to this epoch, as many as it may hold.
 function deaths.hand_on(epoch)
-  local room = BATCH - call('SCARD', lapsed_key(epoch))
+  local room = BATCH - call('SCARD', epoch_key(epoch, ':lapsed'))
   local dead = call('LINDEX', key_of('dying'), 0)
   local registered = dead and by_number()
   while dead and room > 0 do
@@ -114,13 +113,13 @@ function deaths.hand_on(epoch)
       dead = call('LINDEX', key_of('dying'), 0)
     end
   end
-  writes.flush()
+  flush()
 end
 
--- The lapsed claims that the epoch holds, in the order of their claims: group, most stalls, claim.
+-- The lapsed claims that the epoch holds, in the order of their claims: group and most stalls of each; and the claims.
 function deaths.held(epoch)
   local keys, held = {}, {}
-  for _, member in ipairs(call('SMEMBERS', lapsed_key(epoch))) do
+  for _, member in ipairs(call('SMEMBERS', epoch_key(epoch, ':lapsed'))) do
     local gid, key = string.match(member, '^(%d+):(%d+)$')
     keys[gid] = keys[gid] or {}
     table.insert(keys[gid], key)
@@ -135,9 +134,9 @@ function deaths.held(epoch)
   table.sort(held, function(one, other)
     return one.delivery.sequence < other.delivery.sequence
   end)
-  local answer = claims.answer(held)
+  local owners = {}
   for i, claim in ipairs(held) do
-    answer[i] = {claim.group.name, claim.group.max_stalls, answer[i]}
+    owners[2 * i - 1], owners[2 * i] = claim.group.name, claim.group.max_stalls
   end
-  return answer
+  return owners, claims.answer(held)
 end

@@ -1,24 +1,40 @@
 -- How every writing verb begins.
 -- include: lib/queue.lua
--- include: lib/epochs.lua
+-- include on demand: lib/gaps.lua
+
+local paused = false
+
+-- The end of the epoch's lease, or nil where it is dead or unknown.
+local function lease_of(epoch)
+  local expires_at = tonumber(call('ZSCORE', LEASES, epoch) or nil)
+  return expires_at and expires_at > now and expires_at or nil
+end
 
 -- Returns the answer that refuses the call, or nil; renews the queue's contact.
 local function enter()
-  local fields = call('HMGET', KEYS[1], 'format', 'successor', 'contact', 'shortest_span')
+  local fields = call('HMGET', KEYS[1], 'format', 'successor', 'contact', 'shortest_span', 'paused')
   if not fields[1] then
     return {'unknown'}
   end
   if fields[2] then
     return {'fenced', fields[2]}
   end
-  epochs.contact(tonumber(fields[3]), tonumber(fields[4] or nil))
+  local contact, shortest_span = tonumber(fields[3]), tonumber(fields[4] or nil)
+  local gap = now - contact
+  if gap ~= 0 then
+    call('HSET', KEYS[1], 'contact', int(now))
+  end
+  if shortest_span and (gap * 2 > shortest_span or gap < 0) then
+    get_gaps().bridge(contact, gap)
+  end
+  paused = fields[5] == '1'
   return nil
 end
 
 -- The same for the verbs of a worker.
 local function enter_as(epoch)
   local refusal = enter()
-  if not refusal and not epochs.lease(epoch) then
+  if not refusal and not lease_of(epoch) then
     return {'lost'}
   end
   return refusal

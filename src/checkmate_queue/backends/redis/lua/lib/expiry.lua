@@ -2,18 +2,19 @@
 -- include: lib/queue.lua
 -- include: lib/writes.lua
 -- include: lib/records.lua
--- include: lib/groups.lua
+-- include: lib/members.lua
 -- include: lib/jobs.lua
+-- include: lib/waiting.lua
 
 local expiry = {}
 
 -- Whether a list's number stands for nothing any more.
 local function is_dead(key, gid)
-  local raw = call('HGET', key_of('jobs'), key)
+  local raw = call('HGET', JOBS, key)
   if not raw then
     return true
   end
-  return records.has(records.unpack_job(raw).flags, CLOSED) and call('HEXISTS', deliveries_key(gid), key) == 0
+  return has(unpack_job(raw).flags, CLOSED) and call('HEXISTS', deliveries_key(gid), key) == 0
 end
 
 -- Takes dead numbers off the head of a list, so that what expires unseen leaves nothing behind.
@@ -39,13 +40,13 @@ end
 
 -- A job that is due and expired at once would have gone to the groups of its due time, and expired in each.
 local function end_delayed(key, job)
-  local live = groups.live()
+  local live = members.live()
   for _, gid in ipairs(live) do
     count(group_key(gid), 'expired', 1)
   end
   count(KEYS[1], 'expired', #live == 0 and 1 or 0)
   count(KEYS[1], 'delayed', -1)
-  later('ZREM', key_of('due'), jobs.due_member(key))
+  later('ZREM', DUE, jobs.due_member(key))
   jobs.remove(key, job)
 end
 
@@ -61,12 +62,12 @@ local function sweep()
     if job and job.state == DELAYED then
       end_delayed(key, job)
     elseif job then
-      note(touched, job, job.state == READY and jobs.open_groups(key, job) or '')
-      jobs.end_waiting(key, job, 'expired')
+      note(touched, job, job.state == READY and waiting.open_groups(key, job) or '')
+      waiting.finish(key, job, 'expired')
     end
     later('ZREM', key_of('expiry'), key)
   end
-  writes.flush()
+  flush()
   for _, place in pairs(touched) do
     trim(place[1], place[2])
   end
@@ -92,8 +93,8 @@ local function sweep_unclaimed()
     if not key or job.since + UNCLAIMED_RETENTION > now then
       return false
     end
-    jobs.end_waiting(key, job, 'expired')
-    writes.flush()
+    waiting.finish(key, job, 'expired')
+    flush()
     call('LPOP', key_of('unclaimed'))
   end
   return true

@@ -13,9 +13,9 @@ end
 -- failure: error type, message, traceback
 function failures.keep(key, job, group, attempts, failure)
   local number = int(call('HINCRBY', KEYS[1], 'failures', 1))
-  local occurrence = records.has(job.flags, OCCURRENCE)
-  local payload = call('HGET', key_of('payloads'), key) or ''
-  local entry = {1, tonumber(key), job.id, occurrence, group, job.priority, attempts, now, records.has(job.flags, DROP),
+  local occurrence = has(job.flags, OCCURRENCE)
+  local payload = call('HGET', PAYLOADS, key) or ''
+  local entry = {1, tonumber(key), job.id, occurrence, group, job.priority, attempts, now, has(job.flags, DROP),
     failure[1], failure[2], failure[3], payload}
   call('HSET', key_of('failed'), number, cmsgpack.pack(entry))
   call('ZADD', key_of('failed_order'), number, number)

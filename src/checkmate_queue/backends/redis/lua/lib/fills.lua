@@ -1,10 +1,12 @@
 -- Filling a group that starts from the earliest with what other groups have not finished (G3), in batches: first the
 -- numbers are gathered and sorted, then they go before all that the group got since, the last one first.
--- `fills` maps the group to "<cursor>:<last number at its registration>", or to "drain".
+-- The group notes how far it has come: "<cursor>:<last number at its registration>", then "drain", then nothing.
 -- include: lib/queue.lua
 -- include: lib/writes.lua
 -- include: lib/records.lua
 -- include: lib/jobs.lua
+-- include: lib/waiting.lua
+-- include: lib/groups.lua
 
 local fills = {}
 
@@ -14,21 +16,21 @@ end
 
 -- Those that became ready after the registration carry the group in their record.
 local function wanted(job, open, gid)
-  return job.state == READY and not records.has(job.flags, CLOSED) and not has_group(job.fan, gid)
+  return job.state == READY and not has(job.flags, CLOSED) and not has_group(job.fan, gid)
     and not (open and has_group(open, gid))
 end
 
 local function gather(gid, cursor, last)
-  local page = call('HSCAN', key_of('jobs'), cursor, 'COUNT', BATCH)
+  local page = call('HSCAN', JOBS, cursor, 'COUNT', BATCH)
   for i = 1, #page[2], 2 do
     local key = page[2][i]
-    local job = records.unpack_job(page[2][i + 1])
-    if tonumber(key) <= tonumber(last) and wanted(job, call('HGET', key_of('open'), key), gid) then
+    local job = unpack_job(page[2][i + 1])
+    if tonumber(key) <= last and wanted(job, call('HGET', OPEN, key), gid) then
       later('ZADD', key_of('fill:' .. gid), key, key)
     end
   end
-  writes.flush()
-  call('HSET', key_of('fills'), gid, page[1] == '0' and 'drain' or page[1] .. ':' .. last)
+  flush()
+  return page[1]
 end
 
 local function drain(gid)
@@ -36,36 +38,34 @@ local function drain(gid)
   for i = 1, #popped, 2 do
     local key = popped[i]
     local job = jobs.read(key)
-    local open = job and jobs.open_groups(key, job)
+    local open = job and waiting.open_groups(key, job)
     if job and wanted(job, open, gid) then
-      call('HSET', key_of('open'), key, open .. gid .. ',')
-      later('LPUSH', ready_key(gid, int(job.priority)), key)
+      call('HSET', OPEN, key, open .. gid .. ',')
+      later('LPUSH', ready_key(gid, job.priority), key)
       later('ZADD', priorities_key(gid), job.priority, job.priority)
       count(group_key(gid), 'pending', 1)
-      schedules.readied(job, gid)
+      if has(job.flags, OCCURRENCE) then
+        get_series().readied(job, gid)
+      end
     end
   end
-  writes.flush()
-  if #popped == 0 then
-    call('HDEL', key_of('fills'), gid)
-  end
+  flush()
+  return #popped > 0
 end
 
-function fills.start(gid)
-  call('HSET', key_of('fills'), gid, '0:' .. (call('HGET', KEYS[1], 'jobs') or '0'))
+function fills.start(group)
+  group.filling = '0:' .. (call('HGET', KEYS[1], 'jobs') or '0')
 end
 
--- Does up to a batch; true once the group is filled.
-function fills.filled(gid)
-  local state = call('HGET', key_of('fills'), gid)
-  if not state then
-    return true
+-- Does a batch; true once the group is filled.
+function fills.go_on(group)
+  if group.filling ~= 'drain' then
+    local cursor, last = string.match(group.filling, '^(%d+):(%d+)$')
+    local following = gather(group.gid, cursor, tonumber(last))
+    group.filling = following == '0' and 'drain' or following .. ':' .. last
+  elseif not drain(group.gid) then
+    group.filling = ''
   end
-  if state == 'drain' then
-    drain(gid)
-  else
-    local cursor, last = string.match(state, '^(%d+):(%d+)$')
-    gather(gid, cursor, last)
-  end
-  return call('HEXISTS', key_of('fills'), gid) == 0
+  groups.save(group)
+  return group.filling == ''
 end

@@ -2,8 +2,10 @@
 -- A job's payload and metadata lie apart, so that whoever moves a job does not touch them.
 
 local FORMAT = 1
+-- format, state, flags, priority, enqueued_at, since, expires_at, sizes of id and fan; then id, fan, token
 local JOB = '>BBBi4dddHH'
 local JOB_SIZE = 35
+-- format, state, cancelled, attempts, stalls, sequence of the claim, epoch, since
 local DELIVERY = '>BBBI4I4ddd'
 local DELIVERY_SIZE = 35
 
@@ -13,19 +15,17 @@ local CLAIMED, LAPSED, RETRYING, QUEUED, FRONT = 1, 2, 3, 4, 5 -- states of a de
 -- flags of a job: made by a schedule; dropped where unclaimed; what was never claimed of it has ended
 local OCCURRENCE, DROP, CLOSED = 1, 2, 4
 
-local records = {}
-
-function records.has(flags, flag)
+local function has(flags, flag)
   return flags % (2 * flag) >= flag
 end
 
-function records.pack_job(job)
+local function pack_job(job)
   return struct.pack(JOB, FORMAT, job.state, job.flags, job.priority, job.enqueued_at, job.since, job.expires_at,
     #job.id, #job.fan) .. job.id .. job.fan .. job.token
 end
 
 -- A record that can't be read is a job without an id whose only delivery is the one at hand (X3).
-function records.unpack_job(raw)
+local function unpack_job(raw)
   local format, state, flags, priority, enqueued_at, since, expires_at, id_size, fan_size, from
   if #raw >= JOB_SIZE and string.byte(raw) == FORMAT then
     format, state, flags, priority, enqueued_at, since, expires_at, id_size, fan_size, from = struct.unpack(JOB, raw)
@@ -34,6 +34,7 @@ function records.unpack_job(raw)
     return {format = 0, state = READY, flags = 0, priority = 0, enqueued_at = 0, since = 0, expires_at = 0, id = '',
       fan = ',', token = ''}
   end
+  local behind = from + id_size
   return {
     format = format,
     state = state,
@@ -42,18 +43,18 @@ function records.unpack_job(raw)
     enqueued_at = enqueued_at,
     since = since,
     expires_at = expires_at,
-    id = string.sub(raw, from, from + id_size - 1),
-    fan = string.sub(raw, from + id_size, from + id_size + fan_size - 1),
-    token = string.sub(raw, from + id_size + fan_size),
+    id = string.sub(raw, from, behind - 1),
+    fan = string.sub(raw, behind, behind + fan_size - 1),
+    token = string.sub(raw, behind + fan_size),
   }
 end
 
-function records.pack_delivery(delivery)
+local function pack_delivery(delivery)
   return struct.pack(DELIVERY, FORMAT, delivery.state, delivery.cancelled, delivery.attempts, delivery.stalls,
     delivery.sequence, delivery.epoch, delivery.since)
 end
 
-function records.unpack_delivery(raw)
+local function unpack_delivery(raw)
   if #raw < DELIVERY_SIZE or string.byte(raw) ~= FORMAT then
     return nil
   end

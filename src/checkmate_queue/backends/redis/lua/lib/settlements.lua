@@ -3,65 +3,71 @@
 -- include: lib/writes.lua
 -- include: lib/records.lua
 -- include: lib/jobs.lua
--- include: lib/due.lua
--- include: lib/failures.lua
+-- include on demand: lib/failures.lua
 
-local settlements = {}
+local settlements = {failed = false}
 
 -- The settlements in ARGV from `from` on, each: kind, key and what the kind needs.
 --   done, back, cancelled   nothing more
 --   retry                   delay in ms
 --   fail                    1 if an attempt failed, error type, message, traceback
--- Returns them and the position behind the last.
+-- Returns kinds, keys, where the rest of each is, and the position behind the last.
 function settlements.parse(from, amount)
-  local list = {}
+  local kinds, keys, rests = {}, {}, {}
   for i = 1, amount do
     local kind = ARGV[from]
-    local size = kind == 'fail' and 6 or kind == 'retry' and 3 or 2
-    list[i] = {kind = kind, key = ARGV[from + 1], at = from + 2}
-    from = from + size
+    kinds[i], keys[i], rests[i] = kind, ARGV[from + 1], from + 2
+    from = from + (kind == 'fail' and 6 or kind == 'retry' and 3 or 2)
   end
-  return list, from
+  return kinds, keys, rests, from
 end
 
 local function put_in_front(key, job, gid, delivery)
   delivery.state = FRONT
-  later('HSET', deliveries_key(gid), key, records.pack_delivery(delivery))
+  later('HSET', deliveries_key(gid), key, pack_delivery(delivery))
   later('ZADD', front_key(gid, job.priority), int(delivery.sequence), key)
   later('ZADD', priorities_key(gid), job.priority, job.priority)
   count(group_key(gid), 'pending', 1)
-  jobs.pushed = jobs.pushed + 1
+  writes.readied = writes.readied + 1
 end
 
 local function retry(key, job, gid, delivery, delay)
   delivery.state = RETRYING
   delivery.attempts = delivery.attempts + 1
-  later('HSET', deliveries_key(gid), key, records.pack_delivery(delivery))
-  due.wait(key, gid, now + delay)
+  later('HSET', deliveries_key(gid), key, pack_delivery(delivery))
+  later('ZADD', DUE, int(now + delay), jobs.due_member(key, gid))
   count(group_key(gid), 'retrying', 1)
 end
 
 local function fail(key, job, group, delivery, open, at)
   local attempts = delivery.attempts + tonumber(ARGV[at])
-  failures.keep(key, job, group.name, attempts, {ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]})
+  settlements.failed = true
+  get_failures().keep(key, job, group.name, attempts, {ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]})
   jobs.finish(key, job, group.gid, open, 'failed')
 end
 
--- Applies one settlement to a claim: what the caller's set of claims loses, it takes from there itself.
-function settlements.settle(settlement, job, group, delivery, open)
-  local key, gid, kind = settlement.key, group.gid, settlement.kind
+-- Applies one settlement; who calls takes the claim from its set. `rest`: where in ARGV the kind's arguments are.
+local function settle(kind, key, rest, job, group, delivery, open)
+  local gid = group.gid
   count(group_key(gid), 'processing', -1)
   if delivery.cancelled == 1 or kind == 'cancelled' then
-    later('SREM', cancelled_key(int(delivery.epoch)), gid .. ':' .. key)
+    later('SREM', epoch_key(int(delivery.epoch), ':cancelled'), gid .. ':' .. key)
     jobs.finish(key, job, gid, open, 'cancelled')
   elseif kind == 'done' then
     jobs.finish(key, job, gid, open, 'completed')
   elseif kind == 'back' then
     put_in_front(key, job, gid, delivery)
   elseif kind == 'retry' then
-    retry(key, job, gid, delivery, tonumber(ARGV[settlement.at]))
+    retry(key, job, gid, delivery, tonumber(ARGV[rest]))
   else
-    fail(key, job, group, delivery, open, settlement.at)
+    fail(key, job, group, delivery, open, rest)
+  end
+end
+
+-- Discards failed entries above this number, where some were added.
+function settlements.trim(retention_count)
+  if settlements.failed then
+    get_failures().trim(retention_count)
   end
 end
 
@@ -69,31 +75,66 @@ end
 function settlements.give_back(key, group, delivery)
   local job = jobs.read(key)
   if job then
-    settlements.settle({key = key, kind = 'back'}, job, group, delivery, call('HGET', key_of('open'), key))
+    settle('back', key, nil, job, group, delivery, call('HGET', OPEN, key))
   end
 end
 
--- Applies settlements to claims of one group that are in this state and the epoch's. `lose(key)` is called for each
--- one that took effect; returns the keys of the others.
-function settlements.apply(list, group, epoch, state, lose)
-  local keys, refused, seen = {}, {}, {}
-  for i, settlement in ipairs(list) do
-    keys[i] = settlement.key
+-- The common case without making tables: the last delivery of a user's job is done. Returns its id, or nil.
+local function plain_id(raw_delivery, raw_job, open, fan)
+  local _, _, cancelled = struct.unpack('BBB', raw_delivery)
+  if open or cancelled ~= 0 or #raw_job < JOB_SIZE or string.byte(raw_job) ~= FORMAT then
+    return nil
   end
-  local deliveries = writes.read(deliveries_key(group.gid), keys)
-  local records_of_jobs = writes.read(key_of('jobs'), keys)
-  local open = writes.read(key_of('open'), keys)
-  for i, settlement in ipairs(list) do
-    local key = settlement.key
-    local delivery = deliveries[i] and records_of_jobs[i] and not seen[key] and records.unpack_delivery(deliveries[i])
-    if delivery and delivery.state == state and int(delivery.epoch) == epoch then
+  local _, _, flags, _, _, _, expires_at, id_size, fan_size, from = struct.unpack(JOB, raw_job)
+  local behind = from + id_size
+  if has(flags, OCCURRENCE) or expires_at > 0 or fan_size ~= #fan
+    or string.sub(raw_job, behind, behind + fan_size - 1) ~= fan then
+    return nil
+  end
+  return string.sub(raw_job, from, behind - 1)
+end
+
+local function owned(raw, state, epoch)
+  if not raw or #raw < DELIVERY_SIZE then
+    return false
+  end
+  local format, is, _, _, _, _, owner = struct.unpack(DELIVERY, raw)
+  return format == FORMAT and is == state and owner == epoch
+end
+
+local function end_plainly(keys, ids, gid)
+  if #keys > 0 then
+    send('HDEL', deliveries_key(gid), keys)
+    send('HDEL', JOBS, keys)
+    send('HDEL', PAYLOADS, keys)
+    send('HDEL', key_of('ids'), ids)
+    count(group_key(gid), 'processing', -#keys)
+    count(group_key(gid), 'completed', #keys)
+  end
+end
+
+-- Applies settlements to claims of one group that are in this state and the epoch's. Returns the keys of those that
+-- took effect, and of the others.
+function settlements.apply(kinds, keys, rests, group, epoch, state)
+  local gid, fan = group.gid, ',' .. group.gid .. ','
+  local deliveries, records, open = read(deliveries_key(gid), keys), read(JOBS, keys), read(OPEN, keys)
+  local settled, refused, seen, plain, ids = {}, {}, {}, {}, {}
+  epoch = tonumber(epoch)
+  for i, key in ipairs(keys) do
+    if not seen[key] and records[i] and owned(deliveries[i], state, epoch) then
       seen[key] = true
-      settlements.settle(settlement, records.unpack_job(records_of_jobs[i]), group, delivery, open[i])
-      lose(key)
+      settled[#settled + 1] = key
+      local id = kinds[i] == 'done' and plain_id(deliveries[i], records[i], open[i], fan)
+      if id then
+        plain[#plain + 1], ids[#ids + 1] = key, id
+      else
+        settle(kinds[i], key, rests[i], unpack_job(records[i]), group, unpack_delivery(deliveries[i]), open[i])
+      end
     else
       refused[#refused + 1] = key
     end
   end
-  writes.flush()
-  return refused
+  end_plainly(plain, ids, gid)
+  flush()
+  return settled, refused
 end

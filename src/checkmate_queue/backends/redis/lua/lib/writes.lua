@@ -4,10 +4,32 @@
 -- unpack takes no more than about 8,000 values; even, so that pairs stay together
 local CHUNK = 4000
 
-local writes = {gathered = {}, order = {}, counts = {}}
+local writes = {gathered = {}, order = {}, counts = {}, pushes = {}, readied = 0}
+
+-- A command on one key with as many arguments as there are.
+local function send(command, key, args)
+  for from = 1, #args, CHUNK do
+    call(command, key, unpack(args, from, math.min(from + CHUNK - 1, #args)))
+  end
+end
+
+-- Reads many fields of a hash; false where there is none.
+local function read(key, fields)
+  if #fields <= CHUNK then
+    return #fields > 0 and call('HMGET', key, unpack(fields)) or {}
+  end
+  local values = {}
+  for from = 1, #fields, CHUNK do
+    local part = call('HMGET', key, unpack(fields, from, math.min(from + CHUNK - 1, #fields)))
+    for i = 1, #part do
+      values[from + i - 1] = part[i]
+    end
+  end
+  return values
+end
 
 -- Gathers `command key first [second]`. Commands of one kind on one key keep their order.
-function writes.later(command, key, first, second)
+local function later(command, key, first, second)
   local of_command = writes.gathered[command]
   if not of_command then
     of_command = {}
@@ -26,7 +48,7 @@ function writes.later(command, key, first, second)
 end
 
 -- Gathers an addition to the counter `field` of the hash `key`.
-function writes.count(key, field, delta)
+local function count(key, field, delta)
   local of_key = writes.counts[key]
   if not of_key then
     of_key = {}
@@ -35,13 +57,38 @@ function writes.count(key, field, delta)
   of_key[field] = (of_key[field] or 0) + delta
 end
 
-function writes.flush()
-  local order, counts = writes.order, writes.counts
-  writes.gathered, writes.order, writes.counts = {}, {}, {}
+-- Gathers a delivery for the end of its priority.
+local function push(key, priority, gid)
+  local of_group = writes.pushes[gid]
+  if not of_group then
+    of_group = {}
+    writes.pushes[gid] = of_group
+  end
+  local keys = of_group[priority]
+  if not keys then
+    keys = {}
+    of_group[priority] = keys
+  end
+  keys[#keys + 1] = key
+end
+
+-- Puts deliveries at the end of their priority.
+local function push_all(keys, priority, gid)
+  send('RPUSH', ready_key(gid, priority), keys)
+  call('ZADD', priorities_key(gid), priority, priority)
+  call('HINCRBY', group_key(gid), 'pending', #keys)
+  writes.readied = writes.readied + #keys
+end
+
+local function flush()
+  local order, counts, pushes = writes.order, writes.counts, writes.pushes
+  writes.gathered, writes.order, writes.counts, writes.pushes = {}, {}, {}, {}
   for _, entry in ipairs(order) do
-    local args = entry[3]
-    for from = 1, #args, CHUNK do
-      call(entry[1], entry[2], unpack(args, from, math.min(from + CHUNK - 1, #args)))
+    send(entry[1], entry[2], entry[3])
+  end
+  for gid, of_group in pairs(pushes) do
+    for priority, keys in pairs(of_group) do
+      push_all(keys, priority, gid)
     end
   end
   for key, fields in pairs(counts) do
@@ -52,20 +99,3 @@ function writes.flush()
     end
   end
 end
-
--- Reads many fields of a hash; false where there is none.
-function writes.read(key, fields)
-  if #fields <= CHUNK then
-    return #fields > 0 and call('HMGET', key, unpack(fields)) or {}
-  end
-  local values = {}
-  for from = 1, #fields, CHUNK do
-    local part = call('HMGET', key, unpack(fields, from, math.min(from + CHUNK - 1, #fields)))
-    for i = 1, #part do
-      values[from + i - 1] = part[i]
-    end
-  end
-  return values
-end
-
-local later, count = writes.later, writes.count
