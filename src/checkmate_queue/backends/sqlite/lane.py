@@ -1,0 +1,248 @@
+"""The way to the database: at once where that is quick, else on a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
+
+from checkmate_queue.backends.sqlite.connection import is_busy, pauses, unavailable
+from checkmate_queue.backends.sqlite.transaction import Unfinished
+from checkmate_queue.core.errors import BackendUnavailableError
+
+if TYPE_CHECKING:
+    from checkmate_queue.backends.sqlite.transaction import Transaction
+    from checkmate_queue.backends.sqlite.turnstile import Turnstile
+
+T = TypeVar("T")
+Verb: TypeAlias = Callable[["Transaction"], T]
+
+_SHARED: Final = 32
+_SLOW_SECONDS: Final = 0.03
+_WARY_SECONDS: Final = 10.0
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A verb that waits for its turn, and the loop that waits for it."""
+
+    verb: Verb[Any]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+
+class _Busy(Exception):
+    """Somebody else writes."""
+
+
+class Lane:
+    """One connection, used by one verb at a time, from any loop.
+
+    A transaction of a few milliseconds that nobody else is in the way of runs where it is called: handing it
+    to a thread would take longer than the transaction itself. Whatever may have to wait (for a lock, for a
+    disk that syncs or has shown to be slow) runs on a thread, several calls in one transaction.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        connection: sqlite3.Connection,
+        transaction: Callable[[sqlite3.Connection], Transaction],
+        *,
+        begin: Literal["BEGIN", "BEGIN IMMEDIATE"],
+        turnstile: Turnstile | None,
+        committed: Callable[[Transaction], None],
+        patience: float,
+        at_once: bool,
+    ) -> None:
+        self._path = path
+        self._connection = connection
+        self._transaction = transaction
+        self._begin_statement = begin
+        self._turnstile = turnstile
+        self._committed = committed
+        self._patience = patience
+        self._at_once = at_once
+        self._wary_until = 0.0
+        self._lock = Lock()
+        self._calls: SimpleQueue[Call | None] = SimpleQueue()
+        self._thread: Thread | None = None
+
+    async def run(self, verb: Verb[T], *, light: bool = True) -> T:
+        """Run a verb in a transaction; a light one, of a few milliseconds at most, at once where possible."""
+        if light and self._at_once and self._lock.acquire(blocking=False):
+            try:
+                return self._run_at_once(verb)
+            except _Busy:
+                pass
+            finally:
+                self._lock.release()
+        return await self._hand_over(verb)
+
+    # -- at once ---------------------------------------------------------------------------------
+
+    def _run_at_once(self, verb: Verb[T]) -> T:
+        started = time.monotonic()
+        if started < self._wary_until or not self._may_pass():
+            raise _Busy
+        try:
+            self._begin()
+        finally:
+            self._let_pass()
+        try:
+            return self._complete(verb)
+        except Unfinished:
+            raise _Busy from None
+        finally:
+            ended = time.monotonic()
+            if ended - started > _SLOW_SECONDS:
+                self._wary_until = ended + _WARY_SECONDS
+
+    def _may_pass(self) -> bool:
+        return self._turnstile is None or self._turnstile.try_enter()
+
+    def _let_pass(self) -> None:
+        if self._turnstile is not None:
+            self._turnstile.leave()
+
+    def _begin(self) -> None:
+        try:
+            self._connection.execute(self._begin_statement)
+        except sqlite3.Error as error:
+            if is_busy(error):
+                raise _Busy from error
+            raise unavailable(self._path, error) from error
+
+    def _complete(self, verb: Verb[T]) -> T:
+        """Run a verb in the transaction that has begun, and commit what it did."""
+        transaction = self._transaction(self._connection)
+        try:
+            try:
+                result = verb(transaction)
+            except Unfinished:
+                self._connection.execute("COMMIT")
+                self._committed(transaction)
+                raise
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            self._roll_back()
+            if isinstance(error, sqlite3.Error):
+                raise unavailable(self._path, error) from error
+            raise
+        self._committed(transaction)
+        return result
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+
+    # -- on the thread ---------------------------------------------------------------------------
+
+    async def _hand_over(self, verb: Verb[T]) -> T:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        if self._thread is None:
+            self._thread = Thread(target=self._serve, name="checkmate-queue-sqlite", daemon=True)
+            self._thread.start()
+        self._calls.put(Call(verb, loop, future))
+        return await future
+
+    def _serve(self) -> None:
+        while (first := self._calls.get()) is not None:
+            calls, more = self._gather(first)
+            with self._lock:
+                self._work(calls)
+            self._answer(calls)
+            if not more:
+                return
+
+    def _gather(self, first: Call) -> tuple[list[Call], bool]:
+        calls = [first]
+        while len(calls) < _SHARED:
+            try:
+                call = self._calls.get_nowait()
+            except Empty:
+                break
+            if call is None:
+                return calls, False
+            calls.append(call)
+        return calls, True
+
+    def _work(self, calls: list[Call]) -> None:
+        """Run calls in one transaction; if one of them fails, each in one of its own."""
+        if len(calls) > 1 and self._run_together(calls):
+            return
+        for call in calls:
+            try:
+                call.result = self._run_alone(call.verb)
+            except BaseException as error:
+                call.error = error
+
+    def _run_together(self, calls: list[Call]) -> bool:
+        def run_all(transaction: Transaction) -> None:
+            for call in calls:
+                call.result = call.verb(transaction)
+
+        try:
+            self._wait_for_turn()
+            self._complete(run_all)
+        except Exception:  # whose it is shows when each runs alone
+            return False
+        return True
+
+    def _run_alone(self, verb: Verb[T]) -> T:
+        while True:
+            self._wait_for_turn()
+            with suppress(Unfinished):
+                return self._complete(verb)
+
+    def _wait_for_turn(self) -> None:
+        deadline = time.monotonic() + self._patience
+        if self._turnstile is not None:
+            self._turnstile.enter(deadline)
+        try:
+            for _ in pauses(deadline):
+                with suppress(_Busy):
+                    self._begin()
+                    return
+        finally:
+            self._let_pass()
+        raise BackendUnavailableError(
+            f"The SQLite database '{self._path}' has been locked by another process for "
+            f"{self._patience:g} s, which is as long as the patience."
+        )
+
+    def _answer(self, calls: list[Call]) -> None:
+        for loop in {call.loop for call in calls}:
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(_resolve, [call for call in calls if call.loop is loop])
+
+    # -- closing ---------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Finish what was handed over, and close the connection. Blocks."""
+        if self._thread is not None:
+            self._calls.put(None)
+            self._thread.join()
+            self._thread = None
+        with self._lock:
+            self._connection.close()
+
+
+def _resolve(calls: list[Call]) -> None:
+    for call in calls:
+        if call.future.done():
+            continue
+        if call.error is not None:
+            call.future.set_exception(call.error)
+        else:
+            call.future.set_result(call.result)

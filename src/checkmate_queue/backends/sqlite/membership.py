@@ -1,0 +1,99 @@
+"""Joining and leaving."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from checkmate_queue.backends.sqlite.backfill import backfill
+from checkmate_queue.backends.sqlite.endings import Job
+from checkmate_queue.backends.sqlite.groups import drop
+from checkmate_queue.backends.sqlite.leases import account_attendance
+from checkmate_queue.backends.sqlite.promotion import make_ready, promote
+from checkmate_queue.backends.sqlite.session import Session
+from checkmate_queue.backends.sqlite.settlement import Held, Settling
+from checkmate_queue.core.model import Epoch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from checkmate_queue.backends.sqlite.session import Group
+    from checkmate_queue.backends.sqlite.transaction import Transaction
+    from checkmate_queue.core.model import GroupJoin
+
+
+def join(tx: Transaction, queue: str, worker: str, joins: Sequence[GroupJoin], lease_ms: int) -> Epoch:
+    """See `Consumption.join`."""
+    session = Session.enter(tx, queue)
+    promote(session)
+    account_attendance(session)
+    number = _epoch_of(session, worker, lease_ms)
+    for wanted in joins:
+        _register(session, wanted)
+    session.forget_groups()
+    names = {wanted.name for wanted in joins}
+    groups = [group for group in session.groups() if group.name in names]
+    session.run_many("insert_member", [(number, group.id) for group in groups])
+    session.run_many("note_attended", [(group.id,) for group in groups])
+    durable = [group for group in groups if not group.ephemeral]
+    if durable and session.unclaimed:
+        jobs = [Job(*row) for row in session.all("unclaimed", (session.id,))]
+        make_ready(session, [(session.draw(), job) for job in jobs], durable)
+    backfill(session)
+    session.save()
+    return Epoch(queue, number)
+
+
+def _epoch_of(session: Session, worker: str, lease_ms: int) -> int:
+    row = session.one("rejoin", (session.id, worker, session.now, lease_ms))
+    if row is None:
+        row = session.one("insert_epoch", (session.id, worker, lease_ms, session.now + lease_ms))
+    assert row is not None
+    number: int = row[0]
+    return number
+
+
+def _register(session: Session, wanted: GroupJoin) -> None:
+    known = session.run("update_group", (session.id, wanted.name, wanted.ephemeral, wanted.max_stalls))
+    if not known:
+        since = 0 if wanted.start_from == "earliest" else None
+        session.run(
+            "insert_group",
+            (
+                session.id, wanted.name, wanted.ephemeral, wanted.max_stalls, session.now,
+                since, session.last_key,
+            ),
+        )  # fmt: skip
+
+
+def leave(tx: Transaction, epoch: Epoch, names: Sequence[str], unregister: bool) -> None:
+    """See `Consumption.leave`."""
+    session = Session.enter(tx, epoch.queue)
+    promote(session)
+    account_attendance(session)
+    if session.one("live_epoch", (epoch.number, session.id, session.now)) is not None:
+        left = [group for group in session.groups() if group.name in names]
+        for group in left:
+            _leave_group(session, epoch.number, group, unregister)
+        _end_if_alone(session, epoch.number)
+    session.save()
+
+
+def _leave_group(session: Session, epoch: int, group: Group, unregister: bool) -> None:
+    if not session.run("delete_member", (epoch, group.id)):
+        return
+    settling = Settling(session, group)
+    for row in session.all("take_all_claims", (group.id, epoch)):
+        settling.give_back(Held(*row))
+    settling.finish()
+    if (group.ephemeral or unregister) and group.id not in session.attended():
+        drop(session, group)
+
+
+def _end_if_alone(session: Session, epoch: int) -> None:
+    """An epoch without groups ends; one that holds lapsed claims dies, so that a tick hands these on."""
+    if session.one("memberships", (epoch,)) is not None:
+        return
+    if session.one("lapsed_keys", (epoch,)) is not None:
+        session.run("end_lease", (epoch, session.now))
+    else:
+        session.run("delete_epoch", (epoch,))

@@ -1,0 +1,3 @@
+-- Forget an epoch. 1: epoch.
+DELETE FROM epoch
+WHERE number = ?1;

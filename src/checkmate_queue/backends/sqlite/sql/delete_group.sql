@@ -1,0 +1,3 @@
+-- Forget a group. 1: group.
+DELETE FROM consumer_group
+WHERE id = ?1;

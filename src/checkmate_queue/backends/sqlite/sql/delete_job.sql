@@ -1,0 +1,3 @@
+-- End a job. 1: key.
+DELETE FROM job
+WHERE key = ?1;

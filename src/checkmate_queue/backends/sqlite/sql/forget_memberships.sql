@@ -1,0 +1,3 @@
+-- An epoch is in no group any more. 1: epoch.
+DELETE FROM member
+WHERE epoch = ?1;

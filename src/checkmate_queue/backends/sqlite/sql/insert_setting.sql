@@ -1,0 +1,4 @@
+-- Write a setting that does not exist. 1: key, 2: value.
+INSERT INTO setting (key, value, version)
+VALUES (?1, ?2, 1)
+ON CONFLICT DO NOTHING;

@@ -1,0 +1,4 @@
+-- Whether a job is stored. 1: key.
+SELECT 1
+FROM job
+WHERE key = ?1;

@@ -1,0 +1,6 @@
+-- The part of a live epoch in a group. 1: epoch, 2: queue, 3: now, 4: group's name.
+SELECT consumer_group.id, epoch.lease_ms, member.exchanges, member.refused
+FROM epoch
+CROSS JOIN consumer_group ON consumer_group.queue = epoch.queue AND consumer_group.name = ?4
+CROSS JOIN member ON member.epoch = epoch.number AND member.grp = consumer_group.id
+WHERE epoch.number = ?1 AND epoch.queue = ?2 AND epoch.expires_at > ?3;

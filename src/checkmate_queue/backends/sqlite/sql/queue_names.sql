@@ -1,0 +1,4 @@
+-- All queues.
+SELECT name
+FROM queue
+ORDER BY name;

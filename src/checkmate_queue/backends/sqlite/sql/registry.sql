@@ -1,0 +1,3 @@
+-- What the registry's fence says, or NULL.
+SELECT successor
+FROM registry;

@@ -1,0 +1,49 @@
+"""Taking turns at writing: without it whoever asks most often would starve the others."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import suppress
+from typing import Final
+
+from checkmate_queue.backends.sqlite.connection import pauses
+
+_PATIENCE: Final = 0.25
+
+
+class Turnstile:
+    """A lock that is held by whoever waits for SQLite's own, among all processes that share a file.
+
+    Whoever has just written must pass it too, so that the one that waits there comes first. It only orders:
+    SQLite's lock is what excludes, and after a quarter of a second nobody minds it any more (the process that
+    waits may have been suspended). It lies on the write-ahead log, which exists while anybody has the
+    database open. (Not on the database: closing any handle of that drops SQLite's own locks.)
+    """
+
+    def __init__(self, path: str) -> None:
+        self._file = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+
+    def try_enter(self) -> bool:
+        """Enter if nobody waits."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def enter(self, deadline: float) -> None:
+        """Enter once those who were first have passed; in bounded time anyhow."""
+        for _ in pauses(min(deadline, time.monotonic() + _PATIENCE)):
+            if self.try_enter():
+                return
+
+    def leave(self) -> None:
+        """Let others in."""
+        with suppress(OSError):
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Release it."""
+        os.close(self._file)
