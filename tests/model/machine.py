@@ -1,0 +1,419 @@
+"""Random histories: every answer of a store, and all that can be seen of it, must be the model's.
+
+A machine runs its verbs through a real store under a travelling clock and through the model. Which rules it
+draws follows from the verbs that the store has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Literal, TypeVar
+
+import hypothesis.strategies as st
+from hypothesis.stateful import initialize, precondition, rule
+
+from checkmate_queue.core.model import (
+    Added,
+    Cancelled,
+    Done,
+    Exchange,
+    Fail,
+    Failure,
+    Firing,
+    GiveBack,
+    GroupJoin,
+    LapseSettlement,
+    NewJob,
+    QueueFull,
+    RetryLater,
+    Settlement,
+    StoreLimits,
+    Tick,
+)
+from tests.model import strategies, views
+from tests.model.records import Claimed
+from tests.model.reference import FULL
+from tests.model.world import QUEUE, UNKNOWN_KEY, Client, World
+
+BOOM = Failure("Boom", "it broke", "Traceback …")
+STALLED = Failure("stalled", "the worker lost its lease")
+
+RuleT = TypeVar("RuleT", bound=Callable[..., None])
+
+
+def when(holds: Callable[[World], object], *verbs: str) -> Callable[[RuleT], RuleT]:
+    """Draw a rule only where it can do something, and for stores that have these verbs."""
+    return precondition(lambda machine: machine.verbs.issuperset(verbs) and bool(holds(machine)))
+
+
+def drawn_as(name: str) -> Callable[[RuleT], RuleT]:
+    """Another way to draw a rule, which so is drawn more often: it is enabled and printed as that one."""
+
+    def rename(function: RuleT) -> RuleT:
+        function.__name__ = name
+        return function
+
+    return rename
+
+
+def one_of(choices: Callable[[World], Sequence[Any]]) -> st.SearchStrategy[Any]:
+    """One of the things that the machine has at this moment."""
+    return st.runner().flatmap(lambda machine: st.sampled_from(choices(machine)))
+
+
+def anyway(machine: World) -> bool:
+    return True
+
+
+def some_clients(machine: World) -> list[str]:
+    return sorted(machine.clients)
+
+
+def some_failed(machine: World) -> list[str]:
+    return sorted({entry.job.new.id for entry in machine.model.entries})
+
+
+def some_ids(machine: World) -> list[str]:
+    """Living jobs, and one that most likely is not."""
+    living = [job.new.id for job in machine.model.jobs]
+    return [*living, strategies.IDS[-1]] if living else []
+
+
+def some_groups(machine: World) -> list[str]:
+    return sorted(machine.model.groups)
+
+
+def some_plans(machine: World) -> list[tuple[str, int, int]]:
+    """Schedules as they were read lately."""
+    return [(name, revision, at) for name, revision, at in machine.seen_plans if at is not None][-4:]
+
+
+class QueueMachine(World):
+    """One queue, a few workers, and time."""
+
+    @initialize(
+        limits=strategies.limits,
+        joins=st.dictionaries(strategies.roles, strategies.joins, max_size=2),
+        jobs=st.lists(strategies.jobs(), max_size=5),
+    )
+    def begin(self, limits: StoreLimits, joins: dict[str, list[GroupJoin]], jobs: list[NewJob]) -> None:
+        self.create(limits)
+        for role, groups in joins.items():
+            self.join(role, groups)
+        for job in jobs:
+            self.add([[job]])
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """A fenced queue refuses what writes, and shows what it showed."""
+        self.run(self.store.fence(QUEUE, "elsewhere"))
+        self.model.fenced = True
+        self.add([[NewJob("late", b"0")]])
+        for role in self.clients:
+            self.heartbeat(role, b"late")
+            self.tick(role, [])
+        for role, group in self.members():
+            self.exchange((role, group), 1, ["done"])
+        self.everything_is_the_same()
+
+    # -- time ------------------------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from((0.25, 1.0, 1.0, 4.0, 4.0, 6.0, 16.0, 61.0)))
+    def wait(self, seconds: float) -> None:
+        """Time passes without contact, which may be a gap."""
+        self.clock.advance(seconds)
+
+    @when(some_clients)
+    @rule(role=one_of(some_clients), seconds=st.sampled_from((12, 32)), ticks=st.booleans())
+    def live_on(self, role: str, seconds: int, ticks: bool) -> None:
+        """Time passes in contact: the leases of the others run out."""
+        for _ in range(0, seconds, 4):
+            self.clock.advance(4)
+            self.heartbeat(role, b"")
+            if ticks:
+                self.tick(role, ["policy"] * 9)
+
+    # -- the way in ------------------------------------------------------------------------------
+
+    @rule(units=strategies.units)
+    def add(self, units: list[list[NewJob]]) -> None:
+        seen = self.ask(lambda: self.store.add(QUEUE, units))
+        full = [isinstance(answer, QueueFull) for answer in seen] if isinstance(seen, list) else []
+        if answers := self.agree(seen, lambda: self.model.add(units, full or [False] * len(units))):
+            assert [_plain(answer) for answer in answers[0]] == answers[1]
+
+    @rule(units=st.lists(st.lists(strategies.jobs(), min_size=1, max_size=1), min_size=1, max_size=4))
+    @drawn_as("add")
+    def add_singly(self, units: list[list[NewJob]]) -> None:
+        self.add(units)
+
+    # -- the way out -----------------------------------------------------------------------------
+
+    @rule(role=strategies.roles, joins=strategies.joins)
+    def join(self, role: str, joins: list[GroupJoin]) -> None:
+        client = self.clients.get(role)
+        worker = client.worker if client else f"{role}.{self.crashes}"
+        lease = strategies.LEASES[role]
+        seen = self.ask(lambda: self.store.join(QUEUE, worker, joins, lease))
+        if answers := self.agree(seen, lambda: self.model.join(worker, joins, lease)):
+            epoch, number = answers
+            self.names.epoch(number, epoch)
+            if client is None or client.number != number:
+                client = self.clients[role] = Client(worker, epoch, number)
+            for join in joins:
+                client.counts.setdefault(join.name, 0)
+
+    @rule(role=strategies.roles, joins=st.lists(strategies.group_joins, min_size=1, max_size=1))
+    @drawn_as("join")
+    def join_one_group(self, role: str, joins: list[GroupJoin]) -> None:
+        self.join(role, joins)
+
+    @when(some_clients)
+    @rule(
+        role=one_of(some_clients),
+        groups=strategies.some_groups,
+        unregister=st.sampled_from((False, False, True)),
+    )
+    def leave(self, role: str, groups: list[str], unregister: bool) -> None:
+        client = self.clients[role]
+        seen = self.ask(lambda: self.store.leave(client.epoch, groups, unregister))
+        self.same(seen, lambda: self.model.leave(client.number, groups, unregister))
+        for group in groups:
+            client.counts.pop(group, None)
+            client.held.pop(group, None)
+
+    @when(World.members)
+    @rule(
+        member=one_of(World.members),
+        outcomes=strategies.outcomes,
+        want=st.sampled_from((1, 2, 5, 0)),
+        n=st.sampled_from(("next", "next", "next", "repeat", "wrong")),
+    )
+    def exchange(
+        self,
+        member: tuple[str, str],
+        want: int,
+        outcomes: Sequence[str] = (),
+        n: Literal["next", "repeat", "wrong"] = "next",
+    ) -> None:
+        role, group = member
+        client = self.clients[role]
+        last = client.counts[group]
+        number = {"next": last + 1, "repeat": last or 1, "wrong": last + 2}[n]
+        held = client.held.get(group, [])
+        settlements = [
+            settlement
+            for outcome, claim in zip(outcomes, held, strict=False)
+            if (settlement := _settled(outcome, claim.key))
+        ]
+        if "alien" in outcomes:
+            settlements.append(Done(UNKNOWN_KEY))
+        translated = [self.translated(settlement) for settlement in settlements]
+        seen = self.ask(lambda: self.store.exchange(client.epoch, group, number, translated, want))
+        answers = self.agree(
+            seen, lambda: self.model.exchange(client.number, group, number, settlements, want)
+        )
+        if answers is None:
+            return
+        self.same_exchange(*answers)
+        client.counts[group] = number
+        if number > last:
+            gone = {settlement.key for settlement in settlements}
+            client.held[group] = [claim for claim in held if claim.key not in gone] + answers[1]["claims"]
+
+    @rule(
+        role=strategies.roles,
+        group=strategies.groups,
+        want=st.sampled_from((1, 2, 5)),
+        outcomes=strategies.some_outcomes,
+    )
+    def work(self, role: str, group: str, want: int, outcomes: Sequence[str] = ()) -> None:
+        """Settle and claim, as a member."""
+        if (role, group) not in self.members():
+            self.join(role, [GroupJoin(group)])
+        self.exchange((role, group), want, outcomes)
+
+    @rule(
+        role=strategies.roles,
+        group=strategies.groups,
+        jobs=st.lists(strategies.jobs(), min_size=1, max_size=3),
+        want=st.sampled_from((1, 2, 5)),
+    )
+    def work_on(self, role: str, group: str, jobs: list[NewJob], want: int) -> None:
+        """Claim where there is something to claim."""
+        self.work(role, group, 0)
+        self.add([jobs])
+        self.exchange((role, group), want)
+
+    @when(World.holders)
+    @rule(member=one_of(World.holders), outcomes=strategies.some_outcomes)
+    def settle(self, member: tuple[str, str], outcomes: list[str]) -> None:
+        self.exchange(member, 0, outcomes)
+
+    def same_exchange(self, seen: Exchange, expected: dict[str, Any]) -> None:
+        views.same_claims(self.names, expected["claims"], seen.claims)
+        key = {UNKNOWN_KEY: UNKNOWN_KEY} | {store: model for model, store in self.names.keys.items()}
+        assert sorted(key[each] for each in seen.refused) == sorted(expected["refused"]), "refused"
+        assert sorted(key[each] for each in seen.cancelled) == expected["cancelled"], "cancelled"
+        assert (seen.now, seen.paused) == (expected["now"], expected["paused"])
+        if not self.model.overdue:
+            self.check_next_at(seen.next_at, self.model.due_times())
+
+    def check_next_at(self, next_at: int | None, times: list[int]) -> None:
+        """Nobody who sleeps until then oversleeps, nor wakes up at once for nothing."""
+        now, earliest = self.model.now, min(times, default=None)
+        if earliest is not None:
+            assert next_at is not None and next_at <= earliest, f"next_at {next_at}, {earliest} is due"
+        if next_at is not None and next_at <= now:
+            assert earliest is not None and earliest <= now, (
+                f"next_at {next_at} where nothing is due at {now}"
+            )
+
+    @when(some_clients)
+    @rule(role=one_of(some_clients), report=st.sampled_from((b"", b"r1", b"r2")))
+    def heartbeat(self, role: str, report: bytes) -> None:
+        client = self.clients[role]
+        seen = self.ask(lambda: self.store.heartbeat(client.epoch, report))
+        if answers := self.agree(seen, lambda: self.model.heartbeat(client.number, report)):
+            told = sorted((group, self.names.model_key(key)) for group, key in answers[0].cancelled)
+            assert told == answers[1]
+
+    @when(some_clients)
+    @rule(
+        role=one_of(some_clients),
+        verdicts=st.lists(st.sampled_from(("policy", "policy", "done", "keep")), max_size=3),
+    )
+    def tick(self, role: str, verdicts: list[str]) -> None:
+        client = self.clients[role]
+        settled = [
+            LapseSettlement(group, settlement)
+            for verdict, (group, max_stalls, claim) in zip(verdicts, client.lapsed, strict=False)
+            if (settlement := _verdict(verdict, max_stalls, claim))
+        ]
+        translated = [LapseSettlement(lapse.group, self.translated(lapse.settlement)) for lapse in settled]
+        seen = self.ask(lambda: self.store.tick(client.epoch, translated))
+        dropped = seen.dropped if isinstance(seen, Tick) else []
+        if answers := self.agree(seen, lambda: self.model.tick(client.number, settled, dropped)):
+            self.same_tick(*answers, client)
+
+    def same_tick(self, seen: Tick, expected: dict[str, Any], client: Client) -> None:
+        client.lapsed = expected["lapsed"]
+        theirs = sorted(seen.lapsed, key=lambda lapsed: (lapsed.claim.key, lapsed.group))
+        mine = sorted(client.lapsed, key=lambda lapsed: (lapsed[2].key, lapsed[0]))
+        views.same_claims(self.names, [lapsed[2] for lapsed in mine], [lapsed.claim for lapsed in theirs])
+        assert [(lapsed.group, lapsed.max_stalls) for lapsed in theirs] == [lapsed[:2] for lapsed in mine]
+        assert [schedule.spec.id for schedule in seen.due] == expected["due"], "due"
+        assert (seen.now, sorted(seen.dropped)) == (expected["now"], expected["dropped"]), "dropped"
+        assert seen.pending == expected["pending"], "pending"
+        low, high = expected["readied"]
+        assert low <= seen.readied <= high, "readied"
+        assert (seen.abandoned, seen.more) == ([], False)
+        self.check_next_at(seen.next_at, self.model.due_times() + self.model.end_times(client.number))
+
+    @when(lambda machine: len(machine.clients) > 1)
+    @rule(role=one_of(some_clients))
+    def crash(self, role: str) -> None:
+        """The process is never heard of again."""
+        del self.clients[role]
+        self.crashes += 1
+
+    # -- schedules -------------------------------------------------------------------------------
+
+    @when(anyway, "put_schedule")
+    @rule(fields=strategies.schedule_specs(), first_in=st.sampled_from((-7.0, 0.0, 5.0)))
+    def put_schedule(self, fields: dict[str, Any], first_in: float) -> None:
+        spec = strategies.new_schedule(fields, self.clock() + round(first_in * 1000))
+        seen = self.ask(lambda: self.store.put_schedule(QUEUE, spec))
+        if answers := self.agree(seen, lambda: self.model.put_schedule(spec)):
+            schedule, plan = answers
+            views.same_schedule(self.names, plan, schedule)
+            self.seen_plans.append((spec.id, plan.revision, plan.next_at))
+
+    @when(lambda machine: machine.model.plans, "drop_schedule")
+    @rule(schedule_id=st.sampled_from(strategies.SCHEDULES))
+    def drop_schedule(self, schedule_id: str) -> None:
+        seen = self.ask(lambda: self.store.drop_schedule(QUEUE, schedule_id))
+        self.same(seen, lambda: self.model.drop_schedule(schedule_id))
+
+    @when(some_plans, "fire")
+    @rule(plan=one_of(some_plans), times=st.integers(0, 3), goes_on=st.booleans(), twice=st.booleans())
+    def fire(self, plan: tuple[str, int, int], times: int, goes_on: bool, twice: bool) -> None:
+        """Fire by what was read once, which may be out of date."""
+        schedule_id, revision, next_at = plan
+        due = tuple(next_at + 5000 * number for number in range(times))
+        after = next_at + 5000 * max(times, 1) if goes_on else None
+        firing = Firing(schedule_id, revision, next_at, after, due)
+        theirs = replace(firing, revision=self.names.revisions[revision])
+        number = 1 + twice
+        seen = self.ask(lambda: self.store.fire(QUEUE, [theirs] * number))
+        self.same(seen, lambda: self.model.fire([firing] * number))
+        self.seen_plans.append((schedule_id, revision, after))
+
+    # -- repair ----------------------------------------------------------------------------------
+
+    @when(anyway, "set_paused")
+    @rule(paused=st.sampled_from((False, False, True)))
+    def set_paused(self, paused: bool) -> None:
+        seen = self.ask(lambda: self.store.set_paused(QUEUE, paused))
+        self.same(seen, lambda: self.model.set_paused(paused))
+
+    @when(some_ids, "cancel")
+    @rule(job_id=one_of(some_ids))
+    def cancel(self, job_id: str) -> None:
+        seen = self.ask(lambda: self.store.cancel(QUEUE, job_id))
+        if answers := self.agree(seen, lambda: self.model.cancel(job_id)):
+            assert (answers[0].removed, answers[0].signalled) == answers[1]
+
+    @when(some_failed, "retry_failed")
+    @rule(job_id=one_of(some_failed), group=st.none() | strategies.groups)
+    def retry_failed(self, job_id: str, group: str | None) -> None:
+        seen = self.ask(lambda: self.store.retry_failed(QUEUE, job_id, group))
+        self.same(seen, lambda: self.model.retry_failed(job_id, group))
+
+    @when(some_failed, "discard_failed")
+    @rule(job_id=st.none() | one_of(some_failed), group=st.none() | strategies.groups)
+    def discard_failed(self, job_id: str | None, group: str | None) -> None:
+        seen = self.ask(lambda: self.store.discard_failed(QUEUE, job_id, group))
+        self.same(seen, lambda: self.model.discard_failed(job_id, group))
+
+    @when(some_groups, "drop_group")
+    @rule(group=strategies.groups)
+    def drop_group(self, group: str) -> None:
+        someone = any(group in life.groups for life in self.model.lives)
+        if someone and any(due <= self.clock() for due in self.model.due_times()):
+            return  # whether a refused call promotes is open
+        seen = self.ask(lambda: self.store.drop_group(QUEUE, group))
+        self.same(seen, lambda: self.model.drop_group(group))
+
+    @when(some_groups, "rename_group")
+    @rule(old=one_of(some_groups), new=strategies.groups)
+    def rename_group(self, old: str, new: str) -> None:
+        seen = self.ask(lambda: self.store.rename_group(QUEUE, old, new))
+        self.same(seen, lambda: self.model.rename_group(old, new))
+
+
+def _plain(answer: list[Added] | QueueFull) -> object:
+    return FULL if isinstance(answer, QueueFull) else [tuple(added) for added in answer]
+
+
+def _settled(outcome: str, key: int) -> Settlement | None:
+    settlements: dict[str, Settlement] = {
+        "done": Done(key),
+        "retry": RetryLater(key, 2000),
+        "retry now": RetryLater(key, 0),
+        "fail": Fail(key, BOOM),
+        "discard": Fail(key, BOOM, attempt=False),
+        "give back": GiveBack(key),
+        "cancelled": Cancelled(key),
+        "alien": Done(UNKNOWN_KEY),
+    }
+    return settlements.get(outcome)
+
+
+def _verdict(verdict: str, max_stalls: int, claim: Claimed) -> Settlement | None:
+    if verdict == "policy":
+        gives_up = claim.stalls >= max_stalls
+        return Fail(claim.key, STALLED, attempt=False) if gives_up else GiveBack(claim.key)
+    return Done(claim.key) if verdict == "done" else None

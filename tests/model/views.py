@@ -1,0 +1,271 @@
+"""What can be seen of a queue, from a store and from the model, and whether the two agree.
+
+Engines choose their own keys, epoch numbers and revisions: `Names` learns which of them means which of the
+model's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from checkmate_queue.core.model import (
+    Claim,
+    Epoch,
+    FailedRecord,
+    GroupRecord,
+    GroupStats,
+    JobRecord,
+    QueueStats,
+    Schedule,
+    WorkerRecord,
+)
+from tests.model.records import Claimed, Entry, Job, Plan
+from tests.model.reference import Model
+
+ENDS = ("completed", "failed", "expired", "cancelled")
+
+
+class Names:
+    """The model's numbers and the engine's, one to one; engine numbers rise as the model's do."""
+
+    def __init__(self) -> None:
+        self.keys: dict[int, int] = {}
+        self.epochs: dict[int, Epoch] = {}
+        self.revisions: dict[int, int] = {}
+
+    def key(self, model: int, store: int) -> None:
+        """Learn or check the key of a job."""
+        _learn(self.keys, model, store, "key")
+
+    def revision(self, model: int, store: int) -> None:
+        """Learn or check the revision of a schedule."""
+        _learn(self.revisions, model, store, "revision")
+
+    def epoch(self, model: int, store: Epoch) -> None:
+        """Learn or check an epoch."""
+        known = self.epochs.setdefault(model, store)
+        assert known == store, f"epoch {store} where {known} still lives"
+        numbers = [self.epochs[number].number for number in sorted(self.epochs)]
+        assert numbers == sorted(set(numbers)), f"epoch numbers do not rise: {numbers}"
+
+    def model_key(self, store: int) -> int:
+        """What the model calls this job; 0 if it never heard of it."""
+        return next((model for model, known in self.keys.items() if known == store), 0)
+
+
+def _learn(known: dict[int, int], model: int, store: int, what: str) -> None:
+    if model in known:
+        assert known[model] == store, f"{what} {store} where {known[model]} was known"
+        return
+    for other, number in known.items():
+        assert (other < model) == (number < store), f"{what} {store} does not rise: {known}"
+    known[model] = store
+
+
+def same_claims(names: Names, expected: Sequence[Claimed], seen: Sequence[Claim]) -> None:
+    """The same deliveries in the same order."""
+    plain = [Claimed(*claim[:8]) for claim in seen]
+    assert [claim.job_id for claim in plain] == [claim.job_id for claim in expected], "order of claims"
+    for mine, theirs in zip(expected, plain, strict=True):
+        names.key(mine.key, theirs.key)
+        assert theirs._replace(key=mine.key) == mine
+
+
+def same_jobs(names: Names, model: Model, seen: Sequence[JobRecord]) -> None:
+    """The same living jobs in key order, with their states; overdue ones may still be shown."""
+    living = sorted(model.jobs, key=lambda job: job.key)
+    shown = [(record, states) for record in seen if (states := _states(names, model, record)) is not None]
+    assert [record.id for record, _ in shown] == [job.new.id for job in living], "living jobs"
+    for job, (record, states) in zip(living, shown, strict=True):
+        names.key(job.key, record.key)
+        assert _of_record(record, states) == _of_job(job), record.id
+        assert record.state in ({job.waits} if job.waits else set(record.groups.values()))
+
+
+def _states(names: Names, model: Model, record: JobRecord) -> dict[str, str] | None:
+    """The states per group without what is overdue; None where nothing is left."""
+    key = names.model_key(record.key)
+    states: dict[str, str] = {
+        group: state
+        for group, state in record.groups.items()
+        if not (state == "pending" and (key, group) in model.overdue)
+    }
+    gone = (key, None) in model.overdue or (record.groups and not states)
+    return None if gone else states
+
+
+def _of_record(record: JobRecord, states: dict[str, str]) -> tuple[object, ...]:
+    own = (record.id, record.data, record.priority, record.enqueued_at, record.metadata)
+    waits = record.state if not record.groups else ""
+    return (*own, record.due_at, record.expires_at, waits, states)
+
+
+def _of_job(job: Job) -> tuple[object, ...]:
+    new = job.new
+    due_at = job.due_at if job.waits == "delayed" else None
+    states = {
+        delivery.group: "processing" if delivery.held else delivery.state for delivery in job.deliveries
+    }
+    own = (new.id, new.data, new.priority, job.enqueued_at, new.metadata)
+    return (*own, due_at, job.expires_at, job.waits, states)
+
+
+def same_stats(model: Model, seen: QueueStats) -> None:
+    """The same numbers; what is overdue may still count as waiting instead of expired."""
+    expected = stats(model)
+    overdue = Counter(group for _, group in model.overdue)
+    assert sorted(seen.groups) == sorted(expected.groups)
+    late = 0
+    for name, group in seen.groups.items():
+        mine = expected.groups[name]
+        if model.expired_is_open:
+            mine = replace(mine, expired=group.expired + group.pending - mine.pending)
+        late += _same_group(group, mine, overdue[name], overdue[None])
+    groupless = seen.unclaimed + seen.delayed - expected.unclaimed - expected.delayed
+    assert 0 <= groupless <= overdue[None], f"unclaimed and delayed: {seen}, not {expected}"
+    assert groupless or (seen.unclaimed, seen.delayed) == (expected.unclaimed, expected.delayed)
+    assert seen.pending == sum(group.pending for group in seen.groups.values())
+    for name in ("processing", "consumer_groups", "completed", "failed", "cancelled"):
+        assert getattr(seen, name) == getattr(expected, name), f"{name} of the queue"
+    if not model.expired_is_open:
+        assert 0 <= expected.expired - late - seen.expired <= overdue[None], "expired of the queue"
+    if not overdue:
+        assert seen.oldest_pending_seconds == expected.oldest_pending_seconds
+
+
+def _same_group(seen: GroupStats, expected: GroupStats, overdue: int, overdue_groupless: int) -> int:
+    """How many of the expired ones are not counted as such yet."""
+    waiting = seen.pending - expected.pending
+    late = expected.expired - seen.expired
+    assert 0 <= waiting <= overdue, f"pending: {seen}, not {expected}"
+    assert waiting <= late <= waiting + overdue_groupless, f"expired: {seen}, not {expected}"
+    oldest = expected.oldest_pending_seconds if not overdue else seen.oldest_pending_seconds
+    adjusted = replace(
+        seen, pending=seen.pending - waiting, expired=seen.expired + late, oldest_pending_seconds=oldest
+    )
+    assert adjusted == replace(expected, oldest_pending_seconds=oldest), f"{seen}, not {expected}"
+    assert oldest == seen.oldest_pending_seconds, f"{seen}, not {expected}"
+    return late
+
+
+def stats(model: Model) -> QueueStats:
+    """The model's numbers."""
+    groups = {name: _group_stats(model, name) for name in model.groups}
+    ages = [group.oldest_pending_seconds for group in groups.values()]
+    waits = Counter(job.waits for job in model.jobs)
+    sums = {
+        name: sum(getattr(group, name) for group in groups.values())
+        for name in ("pending", "processing", "delayed", *ENDS)
+    }
+    sums["delayed"] += waits["delayed"]
+    for end in ENDS:
+        sums[end] += model.counts[end]
+    return QueueStats(
+        unclaimed=waits["unclaimed"],
+        consumer_groups=len(groups),
+        oldest_pending_seconds=max((age for age in ages if age is not None), default=None),
+        groups=groups,
+        **sums,
+    )
+
+
+def _group_stats(model: Model, name: str) -> GroupStats:
+    own = [delivery for job in model.jobs if (delivery := job.of(name))]
+    ready = [delivery.ready_at for delivery in own if delivery.state == "pending"]
+    oldest = max(0, model.now - min(ready)) / 1000 if ready else None
+    return GroupStats(
+        pending=len(ready),
+        delayed=sum(delivery.state == "retrying" for delivery in own),
+        processing=sum(delivery.held for delivery in own),
+        **{end: model.groups[name].counts[end] for end in ENDS},
+        oldest_pending_seconds=oldest,
+    )
+
+
+def same_groups(model: Model, seen: Sequence[GroupRecord]) -> None:
+    """The same registered groups; who lives in them only where no gap is pending."""
+    known = not model.gap_pending()
+    expected = [
+        (group.name, group.ephemeral, group.max_stalls, group.registered_at)
+        for group in sorted(model.groups.values(), key=lambda group: group.name)
+    ]
+    assert [
+        (group.name, group.ephemeral, group.max_stalls, group.registered_at) for group in seen
+    ] == expected
+    if known:
+        workers = {group.name: group.workers for group in seen}
+        assert workers == {name: len(model.members(name)) for name in model.groups}
+
+
+def same_workers(names: Names, model: Model, seen: Sequence[WorkerRecord]) -> None:
+    """The same living epochs, where no gap is pending."""
+    if model.gap_pending():
+        return
+    expected = [
+        (
+            life.worker,
+            names.epochs[life.number].number,
+            sorted(life.groups),
+            life.expires_at,
+            life.report,
+        )
+        for life in model.lives
+        if model.is_alive(life)
+    ]
+    plain = [
+        (record.worker, record.epoch, sorted(record.groups), record.expires_at, record.report)
+        for record in seen
+    ]
+    assert plain == expected
+
+
+def same_failed(model: Model, seen: Sequence[FailedRecord]) -> None:
+    """The same failed entries, newest first; those past retention may be gone already."""
+    ids = [record.entry_id for record in seen]
+    assert len(set(ids)) == len(ids)
+    shown = [
+        (
+            record.job_id,
+            record.group,
+            record.data,
+            (record.failure.error_type, record.failure.message, record.failure.traceback),
+            record.attempts,
+            record.failed_at,
+        )
+        for record in seen
+    ]
+    kept = [entry for entry in reversed(model.entries) if _of_entry(entry) in shown]
+    assert shown == [_of_entry(entry) for entry in kept], "failed entries"
+    gone = [entry for entry in model.entries if entry not in kept]
+    assert gone == [entry for entry in gone if model.is_past_retention(entry)], "failed entries were lost"
+    model.entries = list(reversed(kept))
+
+
+def _of_entry(entry: Entry) -> tuple[object, ...]:
+    return (
+        entry.job.new.id,
+        entry.group,
+        entry.job.new.data,
+        entry.failure,
+        entry.attempts,
+        entry.failed_at,
+    )
+
+
+def same_schedules(names: Names, model: Model, seen: Sequence[Schedule]) -> None:
+    """The same schedules by id."""
+    plans = [model.plans[schedule_id] for schedule_id in sorted(model.plans)]
+    assert [schedule.spec.id for schedule in seen] == [plan.spec.id for plan in plans]
+    for plan, schedule in zip(plans, seen, strict=True):
+        same_schedule(names, plan, schedule)
+
+
+def same_schedule(names: Names, plan: Plan, schedule: Schedule) -> None:
+    """The same definition, times and outcome."""
+    names.revision(plan.revision, schedule.revision)
+    assert schedule.spec == plan.spec
+    seen = (schedule.anchor, schedule.next_at, schedule.last_run_at)
+    assert seen == (plan.anchor, plan.next_at, plan.last_run_at), plan.spec.id
+    assert plan.outcome_is_open or schedule.last_outcome == plan.last_outcome, plan.spec.id

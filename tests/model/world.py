@@ -1,0 +1,153 @@
+"""Two worlds side by side: a real store under a travelling clock, and the model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, TypeVar, cast
+
+from hypothesis.stateful import RuleBasedStateMachine, invariant
+
+from checkmate_queue.core.errors import InvalidArgumentError, JobExistsError
+from checkmate_queue.core.model import Epoch, Settlement, StoreLimits
+from checkmate_queue.store import FencedError, LeaseLostError, Store
+from checkmate_queue.testing.clock import TravellingClock
+from checkmate_queue.testing.conformance.harness import Storage
+from checkmate_queue.testing.conformance.selection import ALL_VERBS
+from tests.model import views
+from tests.model.records import Claimed, Refused
+from tests.model.reference import Model
+
+QUEUE = "queue"
+UNKNOWN_KEY = 999_999
+
+Answer = TypeVar("Answer")
+Expected = TypeVar("Expected")
+
+
+@dataclass
+class Client:
+    """What one worker's process knows."""
+
+    worker: str
+    epoch: Epoch
+    number: int
+    counts: dict[str, int] = field(default_factory=dict)
+    held: dict[str, list[Claimed]] = field(default_factory=dict)
+    lapsed: list[tuple[str, int, Claimed]] = field(default_factory=list)
+
+
+class World(RuleBasedStateMachine):
+    """What the two sides share; the rules are in `machine.py`."""
+
+    make_storage: ClassVar[Callable[[], Storage]]
+    verbs: ClassVar[frozenset[str]] = ALL_VERBS
+
+    store: Store
+    storage: Storage
+    model: Model
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.clock = TravellingClock()
+        self.names = views.Names()
+        self.clients: dict[str, Client] = {}
+        self.crashes = 0
+        self.seen_plans: list[tuple[str, int, int | None]] = []
+        self.agreed = False
+
+    # -- both sides ------------------------------------------------------------------------------
+
+    def run(self, verb: Coroutine[Any, Any, Answer]) -> Answer:
+        return self.runner.run(verb)
+
+    def ask(self, verb: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer | str:
+        """Call the store; where it refuses, the text that the model has for it."""
+        self.agreed = False
+        self.model.now = self.clock()
+        try:
+            return self.run(verb())
+        except LeaseLostError:
+            return "lease lost"
+        except FencedError:
+            return "fenced"
+        except JobExistsError:
+            return "exists"
+        except InvalidArgumentError:
+            return "invalid"
+        except ValueError:
+            return "wrong n"
+
+    def agree(self, seen: Answer | str, model: Callable[[], Expected]) -> tuple[Answer, Expected] | None:
+        """Both answers, or None where both refuse alike."""
+        try:
+            expected = model()
+        except Refused as refused:
+            assert seen == str(refused), f"{seen}, not refused as {refused}"
+            return None
+        assert not isinstance(seen, str), f"refused as {seen}, not {expected}"
+        return seen, expected
+
+    def same(self, seen: Answer | str, model: Callable[[], Expected]) -> None:
+        """Both answers are equal, or both refuse alike."""
+        if answers := self.agree(seen, model):
+            assert answers[0] == answers[1]
+
+    def translated(self, settlement: Settlement) -> Settlement:
+        return replace(settlement, key=self.names.keys.get(settlement.key, UNKNOWN_KEY))
+
+    def members(self) -> list[tuple[str, str]]:
+        return [(role, group) for role in sorted(self.clients) for group in sorted(self.clients[role].counts)]
+
+    def holders(self) -> list[tuple[str, str]]:
+        return [(role, group) for role, group in self.members() if self.clients[role].held.get(group)]
+
+    # -- beginning and end -----------------------------------------------------------------------
+
+    def create(self, limits: StoreLimits) -> None:
+        self.storage = type(self).make_storage()
+        self.model = Model(self.clock(), limits)
+        self.store = cast("Store", self.run(self.storage.connect(self.clock, limits)))
+        self.run(self.store.open())
+        self.run(self.store.register(QUEUE))
+
+    def teardown(self) -> None:
+        if self.agreed:
+            self.end()
+        if hasattr(self, "store"):
+            self.run(self.store.close())
+            self.run(self.storage.destroy())
+        self.runner.close()
+
+    def end(self) -> None:
+        """What a machine still checks when its history agreed to the last."""
+
+    @invariant()
+    def everything_is_the_same(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        self.model.now = self.clock()
+        self.run(self.observe())
+        self.agreed = True
+
+    async def observe(self) -> None:
+        store, verbs = self.store, self.verbs
+        is_open = self.model.is_open()
+        if not is_open:
+            self.model.expire()
+        if "jobs" in verbs and not is_open:
+            views.same_jobs(self.names, self.model, await store.jobs(QUEUE, limit=1000))
+        if "stats" in verbs and not is_open:
+            views.same_stats(self.model, await store.stats(QUEUE))
+        if "groups" in verbs:
+            views.same_groups(self.model, await store.groups(QUEUE))
+        if "workers" in verbs:
+            views.same_workers(self.names, self.model, await store.workers(QUEUE))
+        if "failed" in verbs:
+            views.same_failed(self.model, await store.failed(QUEUE, limit=1000))
+        if "schedules" in verbs:
+            views.same_schedules(self.names, self.model, await store.schedules(QUEUE))
+        if "paused" in verbs:
+            assert await store.paused(QUEUE) == self.model.paused
