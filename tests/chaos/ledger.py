@@ -51,7 +51,7 @@ class Stories:
             for event, group, job in read(folder, worker):
                 if event == "start":
                     groups[group].starts.append(job)
-                else:
+                elif event == "end":
                     groups[group].ends.add(job)
             stories[worker] = dict(groups)
         return cls(stories)

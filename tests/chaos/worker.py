@@ -32,6 +32,7 @@ async def main(url: str, folder: str, name: str, concurrency: int, milliseconds:
     for group in GROUPS:
         queue.consumer(group, concurrency=concurrency)(handle)
     async with manager:
+        ledger.say("ready", "-", "-")
         await stop.wait()
 
 

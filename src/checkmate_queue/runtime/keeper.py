@@ -97,6 +97,8 @@ class Keeper(Service):
         await self._bell.wait(pause)
 
     def _announce(self, tick: Tick, settled: list[LapseSettlement]) -> None:
+        if settled:
+            log.warning("%s: %d deliveries had lost their worker", self.queue, len(settled))
         for lapsed, lapse in zip(tick.lapsed, settled, strict=True):
             match lapse.settlement:
                 case Fail(_, failure):
@@ -108,10 +110,9 @@ class Keeper(Service):
                         JobFailed(self.queue, job_id, lapsed.group, failure.error_type, failure.message)
                     )
                 case _:
-                    log.warning(
-                        "%s/%s: the worker of %s lost its lease; it goes to another",
-                        self.queue, lapsed.group, lapsed.claim.job_id,
-                    )  # fmt: skip
+                    log.info(
+                        "%s/%s: %s goes to another worker", self.queue, lapsed.group, lapsed.claim.job_id
+                    )
         for group in tick.abandoned:
             log.warning(
                 "%s: consumer group %r has no consumer while others have; it will be dropped at %s "
