@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from checkmate_queue.backends.redis.records import (
     pack_settlement,
+    pack_settlements,
     unpack_claims,
     unpack_lapsed,
     unpack_schedule,
@@ -45,10 +46,8 @@ async def exchange(
         n,
         want,
         connection.limits.failed_retention_count,
-        len(settlements),
+        *pack_settlements(settlements),
     ]
-    for settlement in settlements:
-        arguments += pack_settlement(settlement)
     reply = await connection.run("exchange", epoch.queue, *arguments)
     now, paused, next_at, refused, cancelled, claims = reply.values
     return Exchange(

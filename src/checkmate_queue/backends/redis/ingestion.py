@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from checkmate_queue.backends.redis.connection import Argument, Connection
     from checkmate_queue.core.model import NewJob
 
+_PLAIN = (0, 0, None, "hold", "")
 _CREATED = {ord("1"): True, ord("0"): False, ord("2"): True}
 
 
@@ -25,17 +26,17 @@ async def add(
     for unit in units:
         arguments.append(len(unit))
         for job in unit:
-            arguments += (
-                job.id,
-                job.priority,
-                job.delay_ms,
-                "" if job.expires_ms is None else job.expires_ms,
-                "1" if job.unclaimed == "drop" else "",
-                job.token,
-                pack_payload(job.data, job.metadata),
-            )
+            arguments += (job.id, _pack_options(job), pack_payload(job.data, job.metadata))
     reply = await connection.run("add", queue, *arguments)
     return [_answer(unit, marks, limit) for unit, marks in zip(units, reply.values, strict=True)]
+
+
+def _pack_options(job: NewJob) -> str:
+    if (job.priority, job.delay_ms, job.expires_ms, job.unclaimed, job.token) == _PLAIN:
+        return ""
+    expires = "" if job.expires_ms is None else job.expires_ms
+    drop = int(job.unclaimed == "drop")
+    return f"{job.priority},{job.delay_ms},{expires},{drop},{job.token}"
 
 
 def _answer(unit: Sequence[NewJob], marks: bytes, limit: int | None) -> list[Added] | QueueFull:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, assert_never, cast
 
 from checkmate_queue.core.model import (
@@ -39,8 +40,23 @@ def unpack_payload(packed: bytes) -> tuple[bytes, bytes]:
     return rest[split:], rest[:split]
 
 
+def pack_settlements(settlements: Sequence[Settlement]) -> list[Argument]:
+    """How many follow, and settlements as the scripts parse them: a run of `Done` as one."""
+    packed: list[Argument] = []
+    amount = 0
+    for kind, run in groupby(settlements, type):
+        if kind is Done:
+            amount += 1
+            packed += ("done", ",".join([str(done.key) for done in run]))
+        else:
+            for settlement in run:
+                amount += 1
+                packed += pack_settlement(settlement)
+    return [amount, *packed]
+
+
 def pack_settlement(settlement: Settlement) -> Sequence[Argument]:
-    """A settlement as the scripts parse it."""
+    """One settlement."""
     match settlement:
         case Done(key):
             return "done", key

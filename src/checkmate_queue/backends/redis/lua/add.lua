@@ -1,7 +1,7 @@
 -- Stores new jobs, in units that are each all or nothing.
 -- KEYS 1: queue   ARGV 1-3: as in lib/queue.lua   4: largest size or ''   5: number of units
---   then for each unit the number of its jobs, and for each job 8: id, priority, delay in ms, expiry in ms or '',
---   1 for dropped where unclaimed, token, payload
+--   then for each unit the number of its jobs, and for each job 3: id, options, payload; options are '' or, with commas:
+--   priority, delay in ms, expiry in ms or nothing, 1 for dropped where unclaimed, token
 -- returns {'done', one answer for each unit}: 'full', or a character for each job: 1 created, 0 duplicate,
 --   2 duplicate with the same token; or {'again'}, {'unknown'}, {'fenced', successor}
 -- include: lib/queue.lua
@@ -10,7 +10,7 @@
 -- include: lib/members.lua
 -- include: lib/readying.lua
 
-local WIDTH = 7
+local WIDTH = 3
 local limited = ARGV[4] ~= ''
 
 local refusal = enter()
@@ -68,21 +68,32 @@ local function grow(delayed)
   end
 end
 
+-- priority, delay, expires, drop, token
+local function options_of(options)
+  if options == '' then
+    return '0', '0', '', '0', ''
+  end
+  return string.match(options, '^(%-?%d+),(%d+),(%d*),(%d),(.*)$')
+end
+
+local function token_of(options)
+  local _, _, _, _, token = options_of(options)
+  return token
+end
+
 -- Marks each job of the unit; returns the marks and how many are new.
 local function mark(at, amount)
   local marks, seen, fresh = {}, {}, 0
   for i = 1, amount do
     local from = at + (i - 1) * WIDTH
-    local id, token = ARGV[from], ARGV[from + 5]
+    local id = ARGV[from]
     local living = known[id]
-    if seen[id] then
-      marks[i] = '0'
-    elseif not living then
+    if not seen[id] and not living then
       seen[id] = true
       fresh = fresh + 1
       marks[i] = '1'
     else
-      marks[i] = token ~= '' and token == living and '2' or '0'
+      marks[i] = living and living ~= '' and not seen[id] and living == token_of(ARGV[from + 1]) and '2' or '0'
     end
   end
   return marks, fresh
@@ -92,12 +103,11 @@ local fan = readying.fan(live)
 local new = {ids = {}, payloads = {}, records = {}, lists = {}}
 
 -- The common case without making tables: a job that is ready at once.
-local function store_ready(key, from, flags, expires_at)
-  local id, priority = ARGV[from], ARGV[from + 1]
+local function store_ready(key, id, priority, flags, expires_at, token)
   local at = #new.records + 1
   new.records[at] = key
   new.records[at + 1] = struct.pack(JOB, FORMAT, READY, flags, priority, now, now, expires_at, #id, #fan) .. id .. fan
-    .. ARGV[from + 5]
+    .. token
   local list = new.lists[priority]
   if not list then
     list = {}
@@ -106,17 +116,17 @@ local function store_ready(key, from, flags, expires_at)
   list[#list + 1] = key
 end
 
-local function store_waiting(key, from, flags, expires_at, delay)
+local function store_waiting(key, id, priority, flags, expires_at, token, delay)
   local job = {
     state = DELAYED,
     flags = flags,
-    priority = tonumber(ARGV[from + 1]),
+    priority = tonumber(priority),
     enqueued_at = now,
     since = now,
     expires_at = expires_at,
-    id = ARGV[from],
+    id = id,
     fan = '',
-    token = ARGV[from + 5],
+    token = token,
   }
   if delay > 0 then
     later('HSET', JOBS, key, pack_job(job))
@@ -128,27 +138,27 @@ local function store_waiting(key, from, flags, expires_at, delay)
 end
 
 local function store(key, from)
-  local delay, expires = tonumber(ARGV[from + 2]), ARGV[from + 3]
-  local flags = ARGV[from + 4] == '1' and DROP or 0
-  if flags == DROP and delay == 0 and #live == 0 then
+  local priority, delay, expires, drop, token = options_of(ARGV[from + 1])
+  local flags = drop == '1' and DROP or 0
+  if flags == DROP and delay == '0' and #live == 0 then
     count(KEYS[1], 'expired', 1)
     return
   end
   local id, at = ARGV[from], #new.ids + 1
-  known[id] = ARGV[from + 5]
+  known[id] = token
   new.ids[at], new.ids[at + 1] = id, key
-  new.payloads[at], new.payloads[at + 1] = key, ARGV[from + 6]
+  new.payloads[at], new.payloads[at + 1] = key, ARGV[from + 2]
   local expires_at = expires ~= '' and now + tonumber(expires) or 0
   if expires_at > 0 then
     later('ZADD', key_of('expiry'), int(expires_at), key)
   end
-  if delay == 0 and #live > 0 then
-    store_ready(key, from, flags, expires_at)
+  if delay == '0' and #live > 0 then
+    store_ready(key, id, priority, flags, expires_at, token)
   else
-    store_waiting(key, from, flags, expires_at, delay)
+    store_waiting(key, id, priority, flags, expires_at, token, tonumber(delay))
   end
   if limited then
-    grow(delay > 0)
+    grow(delay ~= '0')
   end
 end
 

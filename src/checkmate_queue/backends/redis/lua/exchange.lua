@@ -42,14 +42,6 @@ local function split(list)
   return parts
 end
 
-local function keys_of(taken)
-  local keys = {}
-  for i, claim in ipairs(taken) do
-    keys[i] = claim.key
-  end
-  return keys
-end
-
 local function settle()
   local amount = tonumber(ARGV[9])
   if amount == 0 then
@@ -73,11 +65,11 @@ end
 local function first(want)
   local refused = settle()
   promote()
-  local taken, stopped = {}, false
+  local taken, stopped = claims.none(), false
   if want > 0 and not paused then
     taken, stopped = claims.take(gid, epoch, want)
   end
-  note(keys_of(taken), refused, stopped and want - #taken or 0)
+  note(taken.keys, refused, stopped and want - #taken.keys or 0)
   return taken, refused, stopped
 end
 
@@ -87,12 +79,14 @@ local function repeated()
   if left > 0 then
     local more
     more, stopped = claims.take(gid, epoch, left)
-    for _, claim in ipairs(more) do
-      keys[#keys + 1] = claim.key
+    for _, key in ipairs(more.keys) do
+      keys[#keys + 1] = key
     end
-    note(keys, refused, stopped and left - #more or 0)
+    note(keys, refused, stopped and left - #more.keys or 0)
   end
-  return claims.read(keys, gid), refused, stopped
+  local taken = claims.none()
+  claims.read(taken, keys, gid, CLAIMED)
+  return taken, refused, stopped
 end
 
 local function cancelled_keys()

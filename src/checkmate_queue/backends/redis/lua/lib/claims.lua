@@ -6,26 +6,48 @@
 
 local claims = {}
 
--- What is at hand of a ready delivery; nil where the number stands for nothing any more.
-local function ready_delivery(raw, job, state)
-  if raw then
-    local delivery = unpack_delivery(raw)
-    return delivery and delivery.state == state and delivery or nil
-  end
-  if state == FRONT or has(job.flags, CLOSED) then
-    return nil
-  end
-  return {attempts = 0, stalls = 0, cancelled = 0, since = job.since, fresh = true}
+local WIDTH = 8
+
+-- A set of claims: keys, what was stored of each delivery, and the values of the answer, 8 for each: key, id, priority,
+-- enqueued_at, attempts, stalls, format, payload.
+function claims.none()
+  return {keys = {}, since = {}, sequences = {}, answer = {}}
 end
 
--- Adds those of the keys to `taken` that stand for a delivery in this state.
-local function take_keys(keys, gid, state, taken)
+local function include(taken, key, raw, since, attempts, stalls, sequence)
+  local format, _, _, priority, enqueued_at, _, _, id_at, fan_at = job_fields(raw)
+  local answer, position = taken.answer, #taken.keys + 1
+  local at = (position - 1) * WIDTH
+  taken.keys[position], taken.since[position], taken.sequences[position] = key, since, sequence
+  answer[at + 1], answer[at + 2], answer[at + 3] = key, string.sub(raw, id_at, fan_at - 1), priority
+  answer[at + 4], answer[at + 5], answer[at + 6], answer[at + 7] = enqueued_at, attempts, stalls, format
+end
+
+-- A delivery that was never claimed.
+local function include_fresh(taken, key, raw, gid)
+  local _, _, flags, _, _, since = job_fields(raw)
+  if has(flags, CLOSED) then
+    return
+  end
+  if has(flags, OCCURRENCE) then
+    get_series().started(unpack_job(raw), gid)
+  end
+  include(taken, key, raw, since, 0, 0, 0)
+end
+
+-- Includes those of the keys that stand for a delivery in this state.
+local function include_all(taken, keys, gid, state)
   local raw_jobs, raw_deliveries = read(JOBS, keys), read(deliveries_key(gid), keys)
   for i, key in ipairs(keys) do
-    local job = raw_jobs[i] and unpack_job(raw_jobs[i])
-    local delivery = job and ready_delivery(raw_deliveries[i], job, state)
-    if delivery then
-      taken[#taken + 1] = {key = key, job = job, delivery = delivery}
+    local raw = raw_jobs[i]
+    local delivery = raw and raw_deliveries[i] and unpack_delivery(raw_deliveries[i])
+    if delivery and delivery.state == state then
+      include(taken, key, raw, delivery.since, delivery.attempts, delivery.stalls, delivery.sequence)
+    elseif raw and not raw_deliveries[i] and state == QUEUED then
+      include_fresh(taken, key, raw, gid)
+    elseif raw and raw_deliveries[i] and not delivery then
+      include(taken, key, raw, 0, 0, 0, 0)
+      taken.answer[#taken.keys * WIDTH - 1] = 0 -- can't be read (X3)
     end
   end
 end
@@ -36,17 +58,17 @@ local function take_front(gid, priority, want, taken)
   for i = 1, #popped, 2 do
     keys[#keys + 1] = popped[i]
   end
-  take_keys(keys, gid, FRONT, taken)
+  include_all(taken, keys, gid, FRONT)
   return #keys
 end
 
 -- Takes from one priority; returns how many numbers it looked at.
 local function take_priority(gid, priority, want, taken)
-  local wanted = #taken + want
+  local wanted = #taken.keys + want
   local looked = take_front(gid, priority, want, taken)
-  if #taken < wanted then
-    local keys = call('LPOP', ready_key(gid, priority), wanted - #taken) or {}
-    take_keys(keys, gid, QUEUED, taken)
+  if #taken.keys < wanted then
+    local keys = call('LPOP', ready_key(gid, priority), wanted - #taken.keys) or {}
+    include_all(taken, keys, gid, QUEUED)
     looked = looked + #keys
   end
   if call('EXISTS', ready_key(gid, priority), front_key(gid, priority)) == 0 then
@@ -56,67 +78,47 @@ local function take_priority(gid, priority, want, taken)
 end
 
 local function record(taken, gid, epoch)
-  local sequence = call('HINCRBY', KEYS[1], 'claims', #taken) - #taken
-  local keys, pairs_of_deliveries = {}, {}
-  epoch = tonumber(epoch)
-  for i, claim in ipairs(taken) do
-    local delivery = claim.delivery
-    if delivery.fresh and has(claim.job.flags, OCCURRENCE) then
-      get_series().started(claim.job, gid)
-    end
-    delivery.state, delivery.sequence, delivery.epoch = CLAIMED, sequence + i, epoch
-    keys[i] = claim.key
-    pairs_of_deliveries[2 * i - 1], pairs_of_deliveries[2 * i] = claim.key, pack_delivery(delivery)
+  local keys, answer, amount = taken.keys, taken.answer, #taken.keys
+  local sequence = call('HINCRBY', KEYS[1], 'claims', amount) - amount
+  local owner, fields = tonumber(epoch), {}
+  for i, key in ipairs(keys) do
+    local at = (i - 1) * WIDTH
+    fields[2 * i - 1] = key
+    fields[2 * i] = struct.pack(DELIVERY, FORMAT, CLAIMED, 0, answer[at + 5], answer[at + 6], sequence + i, owner,
+      taken.since[i])
   end
-  send('HSET', deliveries_key(gid), pairs_of_deliveries)
-  send('SADD', claims_key(int(epoch), gid), keys)
-  count(group_key(gid), 'pending', -#taken)
-  count(group_key(gid), 'processing', #taken)
+  send('HSET', deliveries_key(gid), fields)
+  send('SADD', claims_key(epoch, gid), keys)
+  count(group_key(gid), 'pending', -amount)
+  count(group_key(gid), 'processing', amount)
 end
 
 -- Claims up to `want` ready deliveries in starting order. Second: whether it stopped for the length of the step.
 function claims.take(gid, epoch, want)
-  local taken, looked = {}, 0
-  while #taken < want and looked < BATCH do
+  local taken, looked = claims.none(), 0
+  while #taken.keys < want and looked < BATCH do
     local priority = call('ZREVRANGE', priorities_key(gid), 0, 0)[1]
     if not priority then
       break
     end
-    looked = looked + math.max(1, take_priority(gid, priority, math.min(want - #taken, BATCH), taken))
+    looked = looked + math.max(1, take_priority(gid, priority, math.min(want - #taken.keys, BATCH), taken))
   end
-  if #taken > 0 then
+  if #taken.keys > 0 then
     record(taken, gid, epoch)
   end
-  return taken, #taken < want and looked >= BATCH
+  return taken, #taken.keys < want and looked >= BATCH
 end
 
--- The claims as they are answered, 8 values for each: key, id, priority, enqueued_at, attempts, stalls, format, payload.
+-- Adds claims that are held in this state.
+function claims.read(taken, keys, gid, state)
+  include_all(taken, keys, gid, state)
+end
+
+-- The answer, payloads included.
 function claims.answer(taken)
-  local keys, answer = {}, {}
-  for i, claim in ipairs(taken) do
-    keys[i] = claim.key
-  end
-  local payloads = read(PAYLOADS, keys)
-  local at = 0
-  for i, claim in ipairs(taken) do
-    local job, delivery = claim.job, claim.delivery
-    answer[at + 1], answer[at + 2], answer[at + 3], answer[at + 4] = claim.key, job.id, job.priority, job.enqueued_at
-    answer[at + 5], answer[at + 6], answer[at + 7] = delivery.attempts, delivery.stalls, job.format
-    answer[at + 8] = payloads[i]
-    at = at + 8
+  local answer = taken.answer
+  for i, payload in ipairs(read(PAYLOADS, taken.keys)) do
+    answer[i * WIDTH] = payload
   end
   return answer
-end
-
--- Reads claims back by their keys.
-function claims.read(keys, gid)
-  local raw_jobs, raw_deliveries = read(JOBS, keys), read(deliveries_key(gid), keys)
-  local found = {}
-  for i, key in ipairs(keys) do
-    local delivery = raw_jobs[i] and raw_deliveries[i] and unpack_delivery(raw_deliveries[i])
-    if delivery then
-      found[#found + 1] = {key = key, job = unpack_job(raw_jobs[i]), delivery = delivery}
-    end
-  end
-  return found
 end

@@ -116,27 +116,36 @@ function deaths.hand_on(epoch)
   flush()
 end
 
--- The lapsed claims that the epoch holds, in the order of their claims: group and most stalls of each; and the claims.
-function deaths.held(epoch)
-  local keys, held = {}, {}
+local function held_members(epoch)
+  local found = {}
   for _, member in ipairs(call('SMEMBERS', epoch_key(epoch, ':lapsed'))) do
     local gid, key = string.match(member, '^(%d+):(%d+)$')
-    keys[gid] = keys[gid] or {}
-    table.insert(keys[gid], key)
-  end
-  local registered = next(keys) and by_number() or {}
-  for gid, of_group in pairs(keys) do
-    for _, claim in ipairs(registered[gid] and claims.read(of_group, gid) or {}) do
-      claim.group = registered[gid]
-      held[#held + 1] = claim
+    local raw = call('HGET', deliveries_key(gid), key)
+    local delivery = raw and unpack_delivery(raw)
+    if delivery then
+      found[#found + 1] = {gid = gid, key = key, sequence = delivery.sequence}
     end
   end
-  table.sort(held, function(one, other)
-    return one.delivery.sequence < other.delivery.sequence
+  table.sort(found, function(one, other)
+    return one.sequence < other.sequence
   end)
-  local owners = {}
-  for i, claim in ipairs(held) do
-    owners[2 * i - 1], owners[2 * i] = claim.group.name, claim.group.max_stalls
+  return found
+end
+
+-- The lapsed claims that the epoch holds, in the order of their claims: group and most stalls of each; and the claims.
+function deaths.held(epoch)
+  local owners, taken = {}, claims.none()
+  local held = held_members(epoch)
+  local registered = #held > 0 and by_number() or {}
+  for _, member in ipairs(held) do
+    local group = registered[member.gid]
+    local before = #taken.keys
+    if group then
+      claims.read(taken, {member.key}, member.gid, LAPSED)
+    end
+    if #taken.keys > before then
+      owners[#owners + 1], owners[#owners + 2] = group.name, group.max_stalls
+    end
   end
-  return owners, claims.answer(held)
+  return owners, claims.answer(taken)
 end

@@ -24,17 +24,22 @@ local function pack_job(job)
     #job.id, #job.fan) .. job.id .. job.fan .. job.token
 end
 
--- A record that can't be read is a job without an id whose only delivery is the one at hand (X3).
+-- The fields of a job without making a table: format, state, flags, priority, enqueued_at, since, expires_at, and where
+-- id, fan and token begin. A record that can't be read has the format 0 (X3).
+local function job_fields(raw)
+  if #raw < JOB_SIZE or string.byte(raw) ~= FORMAT then
+    return 0, READY, 0, 0, 0, 0, 0, 1, 1, 1
+  end
+  local format, state, flags, priority, enqueued_at, since, expires_at, id_size, fan_size, from = struct.unpack(JOB, raw)
+  if #raw < JOB_SIZE + id_size + fan_size then
+    return 0, READY, 0, 0, 0, 0, 0, 1, 1, 1
+  end
+  return format, state, flags, priority, enqueued_at, since, expires_at, from, from + id_size, from + id_size + fan_size
+end
+
+-- One that can't be read is a job without an id whose only delivery is the one at hand.
 local function unpack_job(raw)
-  local format, state, flags, priority, enqueued_at, since, expires_at, id_size, fan_size, from
-  if #raw >= JOB_SIZE and string.byte(raw) == FORMAT then
-    format, state, flags, priority, enqueued_at, since, expires_at, id_size, fan_size, from = struct.unpack(JOB, raw)
-  end
-  if not format or #raw < JOB_SIZE + id_size + fan_size then
-    return {format = 0, state = READY, flags = 0, priority = 0, enqueued_at = 0, since = 0, expires_at = 0, id = '',
-      fan = ',', token = ''}
-  end
-  local behind = from + id_size
+  local format, state, flags, priority, enqueued_at, since, expires_at, id_at, fan_at, token_at = job_fields(raw)
   return {
     format = format,
     state = state,
@@ -43,9 +48,9 @@ local function unpack_job(raw)
     enqueued_at = enqueued_at,
     since = since,
     expires_at = expires_at,
-    id = string.sub(raw, from, behind - 1),
-    fan = string.sub(raw, behind, behind + fan_size - 1),
-    token = string.sub(raw, behind + fan_size),
+    id = string.sub(raw, id_at, fan_at - 1),
+    fan = format == 0 and ',' or string.sub(raw, fan_at, token_at - 1),
+    token = format == 0 and '' or string.sub(raw, token_at),
   }
 end
 

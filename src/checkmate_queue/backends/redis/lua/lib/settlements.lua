@@ -7,16 +7,26 @@
 
 local settlements = {failed = false}
 
--- The settlements in ARGV from `from` on, each: kind, key and what the kind needs.
+-- The settlements in ARGV from `from` on, each: kind, key and what the kind needs. A run of `done` has all its keys in
+-- one text with commas.
 --   done, back, cancelled   nothing more
 --   retry                   delay in ms
 --   fail                    1 if an attempt failed, error type, message, traceback
 -- Returns kinds, keys, where the rest of each is, and the position behind the last.
 function settlements.parse(from, amount)
   local kinds, keys, rests = {}, {}, {}
-  for i = 1, amount do
+  local found = 0
+  for _ = 1, amount do
     local kind = ARGV[from]
-    kinds[i], keys[i], rests[i] = kind, ARGV[from + 1], from + 2
+    if kind == 'done' then
+      for key in string.gmatch(ARGV[from + 1], '%d+') do
+        found = found + 1
+        kinds[found], keys[found], rests[found] = kind, key, 0
+      end
+    else
+      found = found + 1
+      kinds[found], keys[found], rests[found] = kind, ARGV[from + 1], from + 2
+    end
     from = from + (kind == 'fail' and 6 or kind == 'retry' and 3 or 2)
   end
   return kinds, keys, rests, from
@@ -80,26 +90,21 @@ function settlements.give_back(key, group, delivery)
 end
 
 -- The common case without making tables: the last delivery of a user's job is done. Returns its id, or nil.
-local function plain_id(raw_delivery, raw_job, open, fan)
-  local _, _, cancelled = struct.unpack('BBB', raw_delivery)
-  if open or cancelled ~= 0 or #raw_job < JOB_SIZE or string.byte(raw_job) ~= FORMAT then
-    return nil
+local function plain_id(raw, fan)
+  local format, _, flags, _, _, _, expires_at, id_at, fan_at, token_at = job_fields(raw)
+  if format == FORMAT and not has(flags, OCCURRENCE) and expires_at == 0
+    and string.sub(raw, fan_at, token_at - 1) == fan then
+    return string.sub(raw, id_at, fan_at - 1)
   end
-  local _, _, flags, _, _, _, expires_at, id_size, fan_size, from = struct.unpack(JOB, raw_job)
-  local behind = from + id_size
-  if has(flags, OCCURRENCE) or expires_at > 0 or fan_size ~= #fan
-    or string.sub(raw_job, behind, behind + fan_size - 1) ~= fan then
-    return nil
-  end
-  return string.sub(raw_job, from, behind - 1)
 end
 
+-- Whether a delivery is in this state and the epoch's. Second: whether it was cancelled.
 local function owned(raw, state, epoch)
   if not raw or #raw < DELIVERY_SIZE then
     return false
   end
-  local format, is, _, _, _, _, owner = struct.unpack(DELIVERY, raw)
-  return format == FORMAT and is == state and owner == epoch
+  local format, is, cancelled, _, _, _, owner = struct.unpack(DELIVERY, raw)
+  return format == FORMAT and is == state and owner == epoch, cancelled == 1
 end
 
 local function end_plainly(keys, ids, gid)
@@ -121,10 +126,11 @@ function settlements.apply(kinds, keys, rests, group, epoch, state)
   local settled, refused, seen, plain, ids = {}, {}, {}, {}, {}
   epoch = tonumber(epoch)
   for i, key in ipairs(keys) do
-    if not seen[key] and records[i] and owned(deliveries[i], state, epoch) then
+    local is_owned, is_cancelled = owned(deliveries[i], state, epoch)
+    if is_owned and records[i] and not seen[key] then
       seen[key] = true
       settled[#settled + 1] = key
-      local id = kinds[i] == 'done' and plain_id(deliveries[i], records[i], open[i], fan)
+      local id = kinds[i] == 'done' and not is_cancelled and not open[i] and plain_id(records[i], fan)
       if id then
         plain[#plain + 1], ids[#ids + 1] = key, id
       else
