@@ -103,6 +103,18 @@ class Abandonment(Theme):
         assert [name for _, names in diary.dropped for name in names] == ["idle"]
 
     @RETENTION
+    async def test_attended_time_does_not_count_though_nobody_ticked(self, h: Harness) -> None:
+        """G4: what counts is who was there, not who ticked."""
+        keeper = await h.worker("keeper", "busy", lease=12 * HOUR)
+        idle = await h.worker("idle", "idle", lease=12 * HOUR)
+        await h.travel(2 * DAY, keeper, idle)
+        await idle.leave()
+        diary = await self.live(h, keeper, 2.5 * DAY)
+        assert diary.dropped == []
+        diary = await self.live(h, keeper, 1 * DAY)
+        assert [name for _, names in diary.dropped for name in names] == ["idle"]
+
+    @RETENTION
     async def test_gap_does_not_count(self, h: Harness) -> None:
         """G12: an outage moves the time since which groups are unattended, too."""
         keeper = await self.abandon(h, "idle")

@@ -12,6 +12,7 @@ THEMES = (
     "handover",
     "ingestion",
     "leases",
+    "listing",
     "misfires",
     "names",
     "repair",

@@ -10,6 +10,7 @@ from checkmate_queue.core.model import (
     MAX_PRIORITY,
     MIN_PRIORITY,
     RECORD_FORMAT,
+    Cancelled,
     Done,
     Fail,
     Failure,
@@ -223,6 +224,14 @@ class Delivery(Theme):
         answer = await worker.exchange(want=1)
         assert (answer.now, answer.paused, answer.refused, answer.cancelled) == (h.now, False, [], [])
 
+    async def test_worker_may_end_a_claim_as_cancelled(self, h: Harness) -> None:
+        """L12: a claim that its worker settles as cancelled is over, and its id is free."""
+        worker = await h.worker("w", "g")
+        await h.add("a")
+        assert await worker.settle(Cancelled((await worker.one()).key)) == []
+        assert await worker.ids() == []
+        assert await h.accepts("a")
+
     async def test_keys_that_are_not_held_are_refused(self, h: Harness) -> None:
         """G8: settlements of what this epoch does not hold in this group are refused, the others apply."""
         mine = await h.worker("w1", "g", "g2")
@@ -319,8 +328,9 @@ class LostAnswers(Theme):
         """G7: any other n raises `ValueError`, and neither settles nor claims."""
         worker = await h.worker("w", "g")
         await h.add("a", "b")
-        with pytest.raises(ValueError):
-            await worker.exchange(want=1, n=2)
+        for wrong in (0, -1, 2):
+            with pytest.raises(ValueError):
+                await h.store.exchange(worker.epoch, "g", wrong, [], 1)
         claim = await worker.one()
         await worker.exchange()
         for wrong in (1, 4, 99):

@@ -196,6 +196,16 @@ class Handover(Theme):
         await keeper.tick(*map(give_back, await lapsed_of(keeper)))
         assert await keeper.ids() == ["a"]
 
+    async def test_dead_worker_leaves(self, h: Harness) -> None:
+        """G8: an epoch that is dead gives nothing back by leaving: its claims lapse, with a stall."""
+        worker, keeper = await h.worker("w", "g"), await h.worker("keeper", "g")
+        await h.add("a")
+        await worker.one()
+        await h.travel(31, keeper)
+        await worker.leave()
+        assert await keeper.ids() == []
+        assert [lapsed.claim.stalls for lapsed in await lapsed_of(keeper)] == [1]
+
     async def test_two_workers_die(self, h: Harness) -> None:
         """G7: all lapsed claims of all dead workers come, each once."""
         dying = [await h.worker(f"w{number}", "g") for number in range(5)]
@@ -206,6 +216,20 @@ class Handover(Theme):
         await h.travel(31, keeper)
         found = {(lapsed.claim.job_id, lapsed.claim.stalls) for lapsed in await lapsed_of(keeper)}
         assert found == {(f"job {number}", 1) for number in range(10)}
+
+    async def test_tick_tells_what_it_made_ready(self, h: Harness) -> None:
+        """G7: `readied` counts due jobs, due retries and what the settlements gave back."""
+        worker, keeper = await h.worker("w", "g", "g2"), await h.worker("keeper", "g")
+        await h.add("a", "b")
+        await h.add("c", delay_ms=32_000)
+        retried, _ = await worker.claim(2, "g")
+        await worker.settle(RetryLater(retried.key, 32_000), group="g")
+        await h.travel(31, keeper)
+        first = await keeper.tick()
+        assert (first.readied, first.pending) == (0, 2)
+        await h.travel(1, keeper)
+        assert (await keeper.tick(*map(give_back, first.lapsed))).readied == 4
+        assert (await keeper.tick()).readied == 0
 
     async def test_more_claims_than_one_batch(self, h: Harness) -> None:
         """G7: the 2,500 claims of one dead worker come in batches, each once; it is dead at once."""

@@ -102,6 +102,28 @@ class Coalescing(Theme):
         worker = await h.worker("w", "g")
         assert await worker.ids() == [occurrence_id("s", first)]
 
+    async def test_unclaimed_job_that_found_a_group_hinders_no_longer(self, h: Harness) -> None:
+        """R5: once the unclaimed job was taken and done, the next one may wait unclaimed."""
+        schedule = await fire(h, await put(h))
+        worker = await h.worker("w", "g")
+        assert len(await worker.drain()) == 1
+        await worker.leave(unregister=True)
+        due = due_of(schedule)
+        await fire(h, schedule)
+        assert await (await h.worker("w2", "g2")).ids() == [occurrence_id("s", due)]
+
+    @needs("cancel")
+    async def test_cancelled_occurrence_hinders_nothing(self, h: Harness) -> None:
+        """R5: what was cancelled before it started does not stand in the way of the next."""
+        worker = await h.worker("w", "g")
+        schedule = await put(h)
+        cancelled = occurrence_id("s", due_of(schedule))
+        schedule = await fire(h, schedule)
+        await h.store.cancel(h.queue, cancelled)
+        due = due_of(schedule)
+        await fire(h, schedule)
+        assert await worker.ids() == [occurrence_id("s", due)]
+
     async def test_unclaimed_choice_of_the_schedule(self, h: Harness) -> None:
         """G2: with `unclaimed="drop"` an occurrence that nobody hears is dropped, and hinders none."""
         schedule = await fire(h, await put(h, unclaimed="drop"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from checkmate_queue.core.errors import JobExistsError
-from checkmate_queue.core.model import Fail, FailedRecord, Failure, NewJob, RetryLater
+from checkmate_queue.core.model import Fail, FailedRecord, Failure, NewJob, RetryLater, occurrence_id
 from checkmate_queue.testing.conformance.groups import ephemeral
 from checkmate_queue.testing.conformance.harness import Harness, Worker, unit
+from checkmate_queue.testing.conformance.schedules import fire, put
 from checkmate_queue.testing.conformance.selection import Theme, all_need, limits, needs
 
 BOOM = Failure("ValueError", "boom", "Traceback …\n  line 1")
@@ -268,6 +269,16 @@ class FailedEntries(Theme):
         await h.add("b")
         assert await h.store.retry_failed(h.queue, "a") == 1
         assert sorted(await worker.ids()) == ["a", "b"]
+
+    async def test_retry_of_an_occurrence(self, h: Harness) -> None:
+        """F4: a schedule's job can be retried too, and takes no id from users."""
+        worker = await h.worker("w", "g")
+        await fire(h, await put(h))
+        name = occurrence_id("s", h.now)
+        await fail(worker, name)
+        assert await h.store.retry_failed(h.queue, name) == 1
+        assert await h.accepts(name)
+        assert [claim.data for claim in await worker.claim(1)] == [b"data"]
 
     async def test_discard(self, h: Harness) -> None:
         """F4: entries are removed by id, by group, or all, and their number is told."""

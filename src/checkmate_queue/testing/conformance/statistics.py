@@ -16,10 +16,12 @@ from checkmate_queue.core.model import (
     QueueStats,
     RetryLater,
     Settlement,
+    occurrence_id,
 )
 from checkmate_queue.testing.conformance.audit import all_jobs
 from checkmate_queue.testing.conformance.groups import ephemeral
 from checkmate_queue.testing.conformance.harness import Harness
+from checkmate_queue.testing.conformance.schedules import fire, put
 from checkmate_queue.testing.conformance.selection import Theme, all_need, needs
 
 
@@ -266,6 +268,12 @@ class Inspecting(Theme):
         """J7: a job whose last delivery has ended is gone."""
         worker = await h.worker("w", "g")
         await h.add("a")
+        await fire(h, await put(h))
+        name = occurrence_id("s", h.now)
+        occurrence = await h.store.job(h.queue, name)
+        assert occurrence is not None
+        assert occurrence.groups == {"g": "pending"}
         await worker.drain()
         assert await h.store.job(h.queue, "a") is None
+        assert await h.store.job(h.queue, name) is None
         assert await h.store.jobs(h.queue) == []

@@ -16,11 +16,12 @@ from checkmate_queue.testing.conformance.handover import Handover
 from checkmate_queue.testing.conformance.harness import Harness, Storage, harness
 from checkmate_queue.testing.conformance.ingestion import Ingestion
 from checkmate_queue.testing.conformance.leases import Gaps, Leases
+from checkmate_queue.testing.conformance.listing import Listing
 from checkmate_queue.testing.conformance.misfires import Coalescing, EveryDueTime, Replacing, WithoutOverlap
 from checkmate_queue.testing.conformance.names import Names
 from checkmate_queue.testing.conformance.repair import Cancelling, DroppingAndRenaming, Pausing
 from checkmate_queue.testing.conformance.retries import FailedEntries, Retries
-from checkmate_queue.testing.conformance.schedules import FiringOnce, Listing, Storing
+from checkmate_queue.testing.conformance.schedules import FiringOnce, Storing
 from checkmate_queue.testing.conformance.selection import Check, checks_of, limits_of
 from checkmate_queue.testing.conformance.settings import Opening, Settings
 from checkmate_queue.testing.conformance.statistics import Inspecting, Statistics

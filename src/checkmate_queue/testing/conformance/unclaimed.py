@@ -123,6 +123,15 @@ class Unclaimed(Theme):
         await keeper.sweep()
         assert await (await h.worker("w", "g")).ids() == ["a"]
 
+    @limits(unclaimed_retention_ms=60_000)
+    async def test_next_look_is_not_later_than_the_retention(self, h: Harness) -> None:
+        """G2: `tick` says to come again when the next unclaimed job expires."""
+        await h.add("a")
+        keeper = await h.worker("keeper", ephemeral("e"), lease=300)
+        tick = await keeper.tick()
+        assert tick.next_at is not None
+        assert h.now < tick.next_at <= h.now + 60_001
+
     @needs("stats")
     async def test_counted_apart(self, h: Harness) -> None:
         """G2: unclaimed jobs are `unclaimed`, not `pending`; dropped ones are `expired`."""
