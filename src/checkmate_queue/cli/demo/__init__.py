@@ -1,0 +1,1 @@
+"""`checkmate-queue demo`: five patterns at once, on real work, with a worker killed on the way."""
