@@ -73,8 +73,10 @@ class Settlements:
             case _:
                 assert_never(settlement)
 
-    def columns(self) -> tuple[list[Any], ...]:
-        """The arrays in the order of the function's arguments."""
+    def columns(self) -> tuple[list[Any] | None, ...]:
+        """The arrays in the order of the function's arguments; NULL where there is nothing to settle."""
+        if not self.keys:
+            return (None,) * 7
         return self.kinds, self.keys, self.delays, self.attempts, self.types, self.messages, self.tracebacks
 
     def _append(

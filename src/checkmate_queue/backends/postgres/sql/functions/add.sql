@@ -12,18 +12,18 @@ DECLARE
     v_groups integer[];
     v_stored record;
 BEGIN
-    SELECT e.* INTO v FROM enter(p_queue, p_now, false) e;
+    v := enter(p_queue, p_now, false);
     IF p_limit IS NULL THEN
         v_groups := live_groups(v.o_queue, v.o_now);
-        SELECT u.* INTO v_stored FROM add_unit(
+        v_stored := add_unit(
             v.o_queue, v.o_now, v_groups,
             p_ids, p_data, p_metadata, p_priorities, p_delays, p_expiries, p_drops, p_tokens
-        ) u;
+        );
     ELSE
-        SELECT u.* INTO v_stored FROM add_limited(
+        v_stored := add_limited(
             v.o_queue, v.o_now, p_limit, p_units,
             p_ids, p_data, p_metadata, p_priorities, p_delays, p_expiries, p_drops, p_tokens
-        ) u;
+        );
     END IF;
     o_created := v_stored.o_created;
     PERFORM end_jobs(v.o_queue, v_stored.o_keys, v_stored.o_outcomes);

@@ -30,13 +30,13 @@ BEGIN
             o_created := o_created || array_fill(NULL::boolean, ARRAY[v_unit.last - v_unit.first + 1]);
             CONTINUE;
         END IF;
-        SELECT u.* INTO v_stored FROM add_unit(
+        v_stored := add_unit(
             p_queue, p_now, v_groups,
             p_ids[v_unit.first : v_unit.last], p_data[v_unit.first : v_unit.last],
             p_metadata[v_unit.first : v_unit.last], p_priorities[v_unit.first : v_unit.last],
             p_delays[v_unit.first : v_unit.last], p_expiries[v_unit.first : v_unit.last],
             p_drops[v_unit.first : v_unit.last], p_tokens[v_unit.first : v_unit.last]
-        ) u;
+        );
         v_size := v_size + v_new - cardinality(v_stored.o_keys);
         o_created := o_created || v_stored.o_created;
         o_keys := o_keys || v_stored.o_keys;

@@ -21,16 +21,16 @@ BEGIN
     IF cardinality(v_taken) = 0 THEN
         RETURN;
     END IF;
-    SELECT l.* INTO v_late FROM end_late(p_queue, p_now, ARRAY(SELECT p_ids[i] FROM unnest(v_taken) i)) l;
+    v_late := end_late(p_queue, p_now, ARRAY(SELECT p_ids[i] FROM unnest(v_taken) i));
     IF v_late.o_free THEN
         o_tallies := o_tallies || v_late.o_tallies;
-        SELECT s.* INTO v_more FROM store_jobs(
+        v_more := store_jobs(
             p_queue, p_now, p_groups, NULL,
             ARRAY(SELECT p_ids[i] FROM unnest(v_taken) i), ARRAY(SELECT p_data[i] FROM unnest(v_taken) i),
             ARRAY(SELECT p_metadata[i] FROM unnest(v_taken) i), ARRAY(SELECT p_priorities[i] FROM unnest(v_taken) i),
             ARRAY(SELECT p_delays[i] FROM unnest(v_taken) i), ARRAY(SELECT p_expiries[i] FROM unnest(v_taken) i),
             ARRAY(SELECT p_drops[i] FROM unnest(v_taken) i), ARRAY(SELECT p_tokens[i] FROM unnest(v_taken) i)
-        ) s;
+        );
         o_keys := o_keys || v_more.o_keys;
         o_outcomes := o_outcomes || v_more.o_outcomes;
         o_tallies := o_tallies || v_more.o_tallies;

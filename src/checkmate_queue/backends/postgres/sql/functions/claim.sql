@@ -1,9 +1,11 @@
 -- Claim the first deliveries of a group that are ready; what others are claiming just now is passed over.
+-- Returns the claims in starting order, as parallel arrays (NULL where there are none).
 CREATE OR REPLACE FUNCTION claim(
-    p_now bigint, p_epoch bigint, p_group integer, p_exchange bigint, p_want integer
-) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-    v_n bigint;
+    p_queue integer, p_now bigint, p_epoch bigint, p_group integer, p_exchange bigint, p_want integer,
+    OUT o_keys bigint[], OUT o_ids text[], OUT o_data bytea[], OUT o_priorities integer[],
+    OUT o_enqueued bigint[], OUT o_attempts integer[], OUT o_stalls integer[], OUT o_metadata bytea[],
+    OUT o_formats smallint[]
+) LANGUAGE plpgsql AS $$
 BEGIN
     WITH picked AS MATERIALIZED (
         SELECT d.key, d.priority, d.place FROM delivery d
@@ -12,10 +14,18 @@ BEGIN
     ), numbered AS (
         SELECT o.key, nextval('number') AS claim
         FROM (SELECT * FROM picked ORDER BY picked.priority DESC, picked.place) o
+    ), claimed AS (
+        UPDATE delivery d SET
+            state = 1, place = n.claim, epoch = p_epoch, exchange = p_exchange, started = true, expires_at = NULL
+        FROM numbered n WHERE d.key = n.key AND d.group_id = p_group
+        RETURNING d.key, d.place, d.attempts, d.stalls
     )
-    UPDATE delivery d SET
-        state = 1, place = n.claim, epoch = p_epoch, exchange = p_exchange, started = true, expires_at = NULL
-    FROM numbered n WHERE d.key = n.key AND d.group_id = p_group;
-    GET DIAGNOSTICS v_n = ROW_COUNT;
-    RETURN v_n;
+    SELECT
+        array_agg(c.key), array_agg(c.id), array_agg(c.data), array_agg(c.priority), array_agg(c.enqueued_at),
+        array_agg(c.attempts), array_agg(c.stalls), array_agg(c.metadata), array_agg(c.format)
+    INTO o_keys, o_ids, o_data, o_priorities, o_enqueued, o_attempts, o_stalls, o_metadata, o_formats
+    FROM (
+        SELECT d.key, d.attempts, d.stalls, j.id, j.data, j.priority, j.enqueued_at, j.metadata, j.format
+        FROM claimed d JOIN job j ON j.queue_id = p_queue AND j.key = d.key ORDER BY d.place
+    ) c;
 END $$;

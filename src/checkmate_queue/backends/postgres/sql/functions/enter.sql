@@ -10,14 +10,12 @@ DECLARE
     v_fence text;
     v_seen bigint;
 BEGIN
-    SELECT q.id INTO o_queue FROM queue q WHERE q.name = p_queue;
+    SELECT q.id, CASE
+        WHEN p_exclusive THEN pg_advisory_xact_lock('queue'::regclass::oid::integer, q.id)
+        ELSE pg_advisory_xact_lock_shared('queue'::regclass::oid::integer, q.id)
+    END INTO o_queue FROM queue q WHERE q.name = p_queue;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'unknown queue' USING ERRCODE = 'CQ001';
-    END IF;
-    IF p_exclusive THEN
-        PERFORM pg_advisory_xact_lock('queue'::regclass::oid::integer, o_queue);
-    ELSE
-        PERFORM pg_advisory_xact_lock_shared('queue'::regclass::oid::integer, o_queue);
     END IF;
     SELECT q.fence, q.paused, c.at INTO v_fence, o_paused, v_seen
     FROM queue q JOIN contact c ON c.queue_id = q.id WHERE q.id = o_queue;

@@ -15,7 +15,7 @@ DECLARE
     v_outcomes text[] := '{}';
     v_tallies tally[] := '{}';
 BEGIN
-    SELECT e.* INTO v FROM enter(p_queue, p_now, false) e;
+    v := enter(p_queue, p_now, false);
     o_fired := '{}';
     PERFORM FROM schedule s WHERE s.queue_id = v.o_queue AND s.id = ANY (p_ids) ORDER BY s.id FOR UPDATE;
     FOR i IN 1 .. cardinality(p_ids) LOOP
@@ -29,7 +29,7 @@ BEGIN
             SELECT u.due, u.occurrence FROM unnest(p_firings, p_due, p_occurrences)
             WITH ORDINALITY u(firing, due, occurrence, ord) WHERE u.firing = i ORDER BY u.ord
         LOOP
-            SELECT m.* INTO v_made FROM make_occurrence(v.o_queue, v.o_now, v_spec, v_due.occurrence) m;
+            v_made := make_occurrence(v.o_queue, v.o_now, v_spec, v_due.occurrence);
             v_keys := v_keys || v_made.o_keys;
             v_outcomes := v_outcomes || v_made.o_outcomes;
             v_tallies := v_tallies || v_made.o_tallies;

@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION heartbeat(
 DECLARE
     v record;
 BEGIN
-    SELECT e.* INTO v FROM enter(p_queue, p_now, false) e;
+    v := enter(p_queue, p_now, false);
     UPDATE epoch e SET expires_at = v.o_now + e.lease_ms, report = p_report
     FROM lease l
     WHERE e.number = p_epoch AND e.queue_id = v.o_queue AND l.number = e.number AND l.expires_at > v.o_now;

@@ -13,8 +13,8 @@ DECLARE
     v_durable integer[];
     v_late integer[];
 BEGIN
-    SELECT e.* INTO v FROM enter(p_queue, p_now, true) e;
-    SELECT p.* INTO v_step FROM promote(v.o_queue, v.o_now, p_unclaimed_ms, true) p;
+    v := enter(p_queue, p_now, true);
+    v_step := promote(v.o_queue, v.o_now, p_unclaimed_ms, true);
     PERFORM end_jobs(v.o_queue, v_step.o_keys, v_step.o_outcomes);
     IF v_step.o_more THEN
         PERFORM note_counts(v.o_queue, p_slot, v_step.o_tallies);

@@ -7,12 +7,11 @@ CREATE OR REPLACE FUNCTION leave(
 DECLARE
     v record;
     v_step record;
-    v_given record;
     v_group record;
     v_tallies tally[];
 BEGIN
-    SELECT e.* INTO v FROM enter(p_queue, p_now, true) e;
-    SELECT p.* INTO v_step FROM promote(v.o_queue, v.o_now, p_unclaimed_ms, true) p;
+    v := enter(p_queue, p_now, true);
+    v_step := promote(v.o_queue, v.o_now, p_unclaimed_ms, true);
     PERFORM end_jobs(v.o_queue, v_step.o_keys, v_step.o_outcomes);
     o_status := 'ok';
     v_tallies := v_step.o_tallies;
@@ -28,8 +27,7 @@ BEGIN
                 SELECT FROM member m WHERE m.epoch = p_epoch AND m.group_id = g.id
             )
         LOOP
-            SELECT b.* INTO v_given FROM give_back(v.o_queue, p_epoch, v_group.id) b;
-            v_tallies := v_tallies || v_given.o_tallies || release_members(p_epoch, v_group.id);
+            v_tallies := v_tallies || give_back(v.o_queue, p_epoch, v_group.id) || release_members(p_epoch, v_group.id);
             IF (v_group.ephemeral OR p_unregister) AND NOT is_attended(v_group.id, v.o_now) THEN
                 UPDATE consumer_group g SET dropped = true WHERE g.id = v_group.id;
             END IF;

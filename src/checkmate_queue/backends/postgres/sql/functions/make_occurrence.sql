@@ -24,11 +24,11 @@ BEGIN
     IF cardinality(v_groups) = 0 AND (cardinality(v_live) > 0 OR 0 = ANY (v_busy)) THEN
         RETURN;
     END IF;
-    SELECT s.* INTO v_stored FROM store_jobs(
+    v_stored := store_jobs(
         p_queue, p_now, v_groups, p_schedule.id,
         ARRAY[p_occurrence], ARRAY[p_schedule.data], ARRAY[''::bytea], ARRAY[p_schedule.priority],
         ARRAY[0::bigint], ARRAY[NULL::bigint], ARRAY[p_schedule.drop_unclaimed], ARRAY['']
-    ) s;
+    );
     o_created := v_stored.o_created[1];
     o_keys := v_stored.o_keys;
     o_outcomes := v_stored.o_outcomes;

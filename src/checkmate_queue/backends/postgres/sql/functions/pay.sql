@@ -4,7 +4,7 @@ LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     v record;
 BEGIN
-    SELECT e.* INTO v FROM enter(p_queue, p_now, true) e;
+    v := enter(p_queue, p_now, true);
     PERFORM note_counts(v.o_queue, p_slot, pay_owed(v.o_queue, v.o_now));
     o_more := EXISTS (SELECT FROM owed o WHERE o.queue_id = v.o_queue);
 END $$;

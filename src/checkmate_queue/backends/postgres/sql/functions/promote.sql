@@ -36,7 +36,7 @@ BEGIN
         SELECT r.o_readied, r.o_more, r.o_keys, r.o_outcomes, r.o_tallies
         INTO o_readied, o_more, o_keys, o_outcomes, o_tallies FROM ready_due(p_queue, p_now) r;
     END IF;
-    SELECT e.* INTO v_ended FROM expire(p_queue, p_now, p_unclaimed_ms) e;
+    v_ended := expire(p_queue, p_now, p_unclaimed_ms);
     o_more := o_more OR v_ended.o_more;
     o_keys := o_keys || v_ended.o_keys;
     o_outcomes := o_outcomes || v_ended.o_outcomes;

@@ -4,6 +4,6 @@ LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     v record;
 BEGIN
-    SELECT e.* INTO v FROM enter(p_queue, p_now, true) e;
+    v := enter(p_queue, p_now, true);
     o_more := purge_groups(v.o_queue, p_slot);
 END $$;

@@ -14,7 +14,7 @@ BEGIN
         SELECT FROM schedule s JOIN queue q ON q.id = s.queue_id
         WHERE q.name = p_queue AND s.id = p_id AND s.definition <> p_definition
     );
-    SELECT e.* INTO v FROM enter(p_queue, p_now, v_replaces) e;
+    v := enter(p_queue, p_now, v_replaces);
     INSERT INTO schedule (
         queue_id, id, revision, anchor, next_at, data, definition, timing, interval_seconds, cron_pattern,
         timezone, priority, misfire, overlap, drop_unclaimed, first_at

@@ -1,10 +1,8 @@
 -- Settle claims of one exchange as done: the common case, in one statement.
 CREATE OR REPLACE FUNCTION settle_done(
     p_epoch bigint, p_group integer, p_done bigint[],
-    OUT o_refused bigint[], OUT o_keys bigint[], OUT o_outcomes text[], OUT o_tallies tally[]
+    OUT o_refused bigint[], OUT o_keys bigint[], OUT o_outcomes text[], OUT o_cancelled bigint
 ) LANGUAGE plpgsql AS $$
-DECLARE
-    v_cancelled bigint;
 BEGIN
     WITH gone AS (
         DELETE FROM delivery d
@@ -16,13 +14,12 @@ BEGIN
         coalesce(array_agg(g.key), '{}'),
         coalesce(array_agg(CASE WHEN g.cancelled THEN 'cancelled' ELSE 'completed' END), '{}'),
         count(*) FILTER (WHERE g.cancelled)
-    INTO o_keys, o_outcomes, v_cancelled FROM gone g;
-    o_refused := CASE WHEN cardinality(o_keys) = cardinality(p_done) THEN '{}' ELSE ARRAY(
-        SELECT u.key FROM unnest(p_done) WITH ORDINALITY u(key, ord) WHERE u.key <> ALL (o_keys) ORDER BY u.ord
-    ) END;
-    o_tallies := ARRAY[
-        ROW(p_group, 'processing', -cardinality(o_keys))::tally,
-        ROW(p_group, 'completed', cardinality(o_keys) - v_cancelled)::tally,
-        ROW(p_group, 'cancelled', v_cancelled)::tally
-    ];
+    INTO o_keys, o_outcomes, o_cancelled FROM gone g;
+    o_refused := '{}';
+    IF cardinality(o_keys) < cardinality(p_done) THEN
+        o_refused := ARRAY(
+            SELECT u.key FROM unnest(p_done) WITH ORDINALITY u(key, ord)
+            WHERE u.key <> ALL (o_keys) ORDER BY u.ord
+        );
+    END IF;
 END $$;

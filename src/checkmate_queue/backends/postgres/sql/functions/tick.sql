@@ -32,15 +32,15 @@ BEGIN
         RETURN;
     END IF;
     o_status := 'ok';
-    SELECT s.* INTO v_ended FROM settle(
+    v_ended := settle(
         v_queue, o_now, p_epoch, true,
         ARRAY(
             SELECT g.id FROM unnest(p_groups) WITH ORDINALITY u(name, ord)
             LEFT JOIN consumer_group g ON g.queue_id = v_queue AND g.name = u.name AND NOT g.dropped ORDER BY u.ord
         ),
         p_kinds, p_keys, p_delays, p_attempts, p_types, p_messages, p_tracebacks
-    ) s;
-    SELECT p.* INTO v_step FROM promote(v_queue, o_now, p_unclaimed_ms, v_upkeep) p;
+    );
+    v_step := promote(v_queue, o_now, p_unclaimed_ms, v_upkeep);
     o_readied := v_step.o_readied;
     o_more := v_step.o_more;
     PERFORM end_jobs(v_queue, v_ended.o_keys || v_step.o_keys, v_ended.o_outcomes || v_step.o_outcomes);

@@ -7,7 +7,7 @@ DECLARE
     v_reaped record;
 BEGIN
     PERFORM account_attendance(p_queue, p_now);
-    SELECT r.* INTO v_reaped FROM reap(p_queue, p_now, p_epoch) r;
+    v_reaped := reap(p_queue, p_now, p_epoch);
     PERFORM note_counts(p_queue, p_slot, v_reaped.o_tallies);
     SELECT d.o_dropped, d.o_abandoned, d.o_drop_at INTO o_dropped, o_abandoned, o_drop_at
     FROM drop_unattended(p_queue, p_now, p_group_ms) d;
