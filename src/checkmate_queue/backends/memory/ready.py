@@ -36,16 +36,12 @@ class Level:
                 taken.append(delivery)
                 want -= 1
 
-    def heads(self) -> list[Delivery]:
-        """The first delivery of each of the two lines."""
-        while self.front and self.front[0][1].state != "pending":
-            heappop(self.front)
+    def oldest(self) -> list[Millis]:
+        """Since when those are ready that may have been longest: the first, and the few that came back."""
         while self.normal and self.normal[0].state != "pending":
             self.normal.popleft()
-        heads = [delivery for _, delivery in self.front[:1]]
-        if self.normal:
-            heads.append(self.normal[0])
-        return heads
+        times = [delivery.ready_at for _, delivery in self.front if delivery.state == "pending"]
+        return [*times, self.normal[0].ready_at] if self.normal else times
 
     def sweep(self) -> bool:
         """Throw garbage out; whether anything is left."""
@@ -111,9 +107,8 @@ class ReadyLine:
             self._sweep()
 
     def oldest(self) -> Millis | None:
-        """Since when the delivery that has been ready longest is ready: the heads tell."""
-        heads = [head.ready_at for level in self._levels.values() for head in level.heads()]
-        return min(heads, default=None)
+        """Since when the delivery that has been ready longest is ready."""
+        return min((at for level in self._levels.values() for at in level.oldest()), default=None)
 
     def _new_level(self, priority: int) -> Level:
         level = self._levels[priority] = Level()
