@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from checkmate_queue.backends.sqlite.backfill import backfill
-from checkmate_queue.backends.sqlite.leases import membership, renew
+from checkmate_queue.backends.sqlite.leases import keep_renewed, membership, renew
 from checkmate_queue.backends.sqlite.promotion import promote
 from checkmate_queue.backends.sqlite.session import Session
 from checkmate_queue.backends.sqlite.settlement import settle_claims
@@ -30,20 +30,18 @@ def exchange(
     if n not in (member.exchanges, member.exchanges + 1) or n < 1:
         raise ValueError(f"exchange {n} of {group!r} is neither {member.exchanges} again nor the next")
     promote(session)
-    renew(session, epoch)
+    keep_renewed(session, epoch, member)
     if n == member.exchanges:
         claims = _repeat(session, epoch, member)
         refused = json.loads(member.refused)
-        session.save()
     else:
         claims, refused = _exchange(session, epoch, member, n, settlements, want)
+    session.save()
+    if want > 0 and not claims:
+        session.sleep()
+    cancelled = session.all("cancelled_claims", (epoch.number, member.group)) if member.has_orders else []
     return Exchange(
-        session.now,
-        claims,
-        refused,
-        [row[0] for row in session.all("cancelled_claims", (epoch.number, member.group))],
-        session.next_due(),
-        bool(session.paused),
+        session.now, claims, refused, [row[0] for row in cancelled], session.next_due(), bool(session.paused)
     )
 
 
@@ -55,10 +53,7 @@ def _exchange(
     promote(session)
     backfill(session)
     claims = _claim(session, epoch, group, n, want) if want > 0 and not session.paused else []
-    session.run("note_exchange", (epoch.number, group.id, n, json.dumps(refused)))
-    session.save()
-    if want > 0 and not claims:
-        session.sleep()
+    session.run("note_exchange", (epoch.number, group.id, n, json.dumps(refused) if refused else "[]"))
     return claims, refused
 
 

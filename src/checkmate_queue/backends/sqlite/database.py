@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from checkmate_queue.backends.sqlite.checkpoints import Checkpoints
 from checkmate_queue.backends.sqlite.connection import connect, unusable
 from checkmate_queue.backends.sqlite.lane import Lane
 from checkmate_queue.backends.sqlite.schema import prepare
@@ -41,6 +42,7 @@ class Database:
         self._closing = ExitStack()
         try:
             self._prepare()
+            self._checkpoints = self._make_checkpoints()
             self.writing = self._writing_lane()
             self.heartbeats = self._writing_lane()
             self.reading = self._reading_lane()
@@ -59,16 +61,24 @@ class Database:
         prepare(connection, self._options.path, time.monotonic() + self._options.patience)
         # This connection stays open, idle: the log that the turnstiles lie on exists as long as one does.
 
-    def _writing_lane(self) -> Lane:
+    def _make_checkpoints(self) -> Checkpoints:
+        checkpoints = Checkpoints(self._connect(), self._turnstile())
+        self._closing.callback(checkpoints.close)
+        return checkpoints
+
+    def _turnstile(self) -> Turnstile:
         turnstile = Turnstile(self._options.path)
         self._closing.callback(turnstile.close)
+        return turnstile
+
+    def _writing_lane(self) -> Lane:
         return self._lane(
             Lane(
                 self._options.path,
                 self._connect(),
                 self._transaction,
                 begin="BEGIN IMMEDIATE",
-                turnstile=turnstile,
+                turnstile=self._turnstile(),
                 committed=self._committed,
                 patience=self._options.patience,
                 at_once=self._options.synchronous == "NORMAL",
@@ -104,5 +114,6 @@ class Database:
         return Transaction(connection, self._options.clock, self._options.limits, self._waker.address)
 
     def _committed(self, transaction: Transaction) -> None:
+        self._checkpoints.note(transaction)
         for queue, sleepers in transaction.news:
             self._waker.tell(queue, sleepers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from checkmate_queue.backends.sqlite.marks import DELAYED, OPEN, UNCLAIMED
@@ -54,12 +53,11 @@ def release(session: Session, keys: Sequence[int]) -> None:
     """Take one open delivery off each of these jobs; with its last one a job ends."""
     if not keys:
         return
-    listed = json.dumps(keys)
     if len(session.group_rows) == 1:
-        session.run("delete_jobs", (listed,))
+        session.run_many("delete_job", [(key,) for key in keys])
         return
-    session.run("release_jobs", (listed,))
-    session.run("delete_ended_jobs", (listed,))
+    session.run_many("release_job", [(key, 1) for key in keys])
+    session.run_many("delete_ended_job", [(key,) for key in keys])
 
 
 def note_outcomes(session: Session, schedules: Iterable[str | None], outcome: Outcome) -> None:
@@ -143,9 +141,13 @@ def is_over(session: Session, job: Job) -> bool:
 
 def sweep(session: Session) -> int:
     """End a batch of what was not claimed in time (J9, G2); returns of how many jobs."""
+    first = session.heads.expiry
+    if first is None or first > session.now:
+        return 0
     rows = session.all("sweepable", (session.id, session.now, BATCH))
     for row in rows:
         _expire(session, Job(*row))
+    session.forget_heads()
     return len(rows)
 
 

@@ -81,6 +81,7 @@ class Intake:
         rows = map(self._row, range(first, first + len(unit)), unit)
         inserted = session.run_many("insert_job", rows)
         session.last_key += len(unit)
+        session.tx.payload += sum(len(new.data) for new in unit)
         if inserted == len(unit):
             answers = [Added(new.id, True) for new in unit]
             self._place(first, unit)

@@ -24,7 +24,7 @@ T = TypeVar("T")
 Verb: TypeAlias = Callable[["Transaction"], T]
 
 _SHARED: Final = 32
-_SLOW_SECONDS: Final = 0.03
+_SLOW_SECONDS: Final = 3.0
 _WARY_SECONDS: Final = 10.0
 
 

@@ -38,5 +38,4 @@ def fence(tx: Transaction, queue: str | None, successor: str) -> None:
     if row is None:
         raise UnknownQueueError(f"Queue {queue!r} was never registered with this backend.")
     tx.run("fence_queue", (row[0], successor))
-    sleepers = [sleeper[0] for sleeper in tx.all("pop_sleepers", (row[0],))]
-    tx.news.append((queue, sleepers))
+    tx.wake(row[0], queue)

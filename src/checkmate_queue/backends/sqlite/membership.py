@@ -82,8 +82,10 @@ def _leave_group(session: Session, epoch: int, group: Group, unregister: bool) -
     if not session.run("delete_member", (epoch, group.id)):
         return
     settling = Settling(session, group)
-    for row in session.all("take_all_claims", (group.id, epoch)):
-        settling.give_back(Held(*row))
+    claims = [Held(*row) for row in session.all("all_claims", (group.id, epoch))]
+    session.run_many("delete_claimed", [(group.id, held.key) for held in claims])
+    for held in claims:
+        settling.give_back(held)
     settling.finish()
     if (group.ephemeral or unregister) and group.id not in session.attended():
         drop(session, group)

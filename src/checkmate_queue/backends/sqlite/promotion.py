@@ -25,14 +25,21 @@ def promote(session: Session) -> None:
     Raises `Unfinished` where that is too much for one transaction; so it comes before what can't be repeated.
     """
     handled = 0
-    while rows := session.all("due", (session.id, session.now, BATCH)):
+    while _is_due(session):
+        rows = session.all("due", (session.id, session.now, BATCH))
         places = [(session.draw(), row) for row in rows]
         jobs = [(pos, Job(*row[4:])) for pos, row in places if row[0] is None]
         make_ready(session, jobs, session.live_groups() if jobs else ())
         _promote_retries(session, [(pos, row) for pos, row in places if row[0] is not None])
+        session.forget_heads()
         handled += len(rows)
         _pause(session, handled)
     expire(session, handled)
+
+
+def _is_due(session: Session) -> bool:
+    heads = session.heads
+    return any(at is not None and at <= session.now for at in (heads.job, heads.retry))
 
 
 def expire(session: Session, handled: int = 0) -> None:

@@ -31,6 +31,15 @@ class Group(NamedTuple):
     backfill_from: int | None
 
 
+class Heads(NamedTuple):
+    """When the first delayed job, retry and schedule of a queue are due, and when something expires next."""
+
+    job: Millis | None
+    retry: Millis | None
+    schedule: Millis | None
+    expiry: Millis | None
+
+
 @dataclass(slots=True)
 class Tally:
     """By how much the numbers of a group, or those that belong to the queue alone, change."""
@@ -63,6 +72,7 @@ class Session:
 
     __slots__ = (
         "_groups",
+        "_heads",
         "attended_at",
         "contact_at",
         "delayed",
@@ -101,6 +111,7 @@ class Session:
         self.woken = False
         self.now = tx.clock()
         self._groups: list[Group] | None = None
+        self._heads: Heads | None = None
 
     @classmethod
     def enter(cls, tx: Transaction, name: str) -> Session:
@@ -215,19 +226,38 @@ class Session:
         """The schedules whose jobs these are."""
         return [row[0] for row in self.tx.all("schedules_of", (json.dumps(keys),))]
 
+    @property
+    def heads(self) -> Heads:
+        """When things are due and expire next."""
+        if self._heads is None:
+            row = self.tx.one("heads", (self.id,))
+            assert row is not None
+            self._heads = Heads(*row)
+        return self._heads
+
+    def forget_heads(self) -> None:
+        """Read the heads anew when they are asked for again."""
+        self._heads = None
+
     def next_due(self) -> Millis | None:
         """When the first delayed job, retry or schedule is due."""
-        row = self.tx.one("next_due", (self.id,))
-        return row[0] if row is not None else None
+        return min((at for at in self.heads[:3] if at is not None), default=None)
+
+    def expect_retry(self, due_at: Millis) -> None:
+        """A retry waits; if it is due before all else, sleepers are woken."""
+        before = self.next_due()
+        if before is None or due_at < before:
+            self._heads = self.heads._replace(retry=due_at)
+            self.wake()
+        elif self.heads.retry is None or due_at < self.heads.retry:
+            self._heads = self.heads._replace(retry=due_at)
 
     def wake(self) -> None:
         """Tell the queue's sleepers once the transaction is committed."""
         if self.woken:
             return
         self.woken = True
-        sleepers = [row[0] for row in self.tx.all("pop_sleepers", (self.id,))]
-        if sleepers:
-            self.tx.news.append((self.name, sleepers))
+        self.tx.wake(self.id, self.name)
 
     def sleep(self) -> None:
         """Note that this process is to be told of news."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple, assert_never
+from typing import TYPE_CHECKING, Literal, NamedTuple, assert_never
 
 from checkmate_queue.backends.sqlite.endings import note_outcomes, release
 from checkmate_queue.backends.sqlite.marks import CANCELLED, FRONT, STARTED
 from checkmate_queue.core.model import Cancelled, Done, Fail, GiveBack, RetryLater
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from checkmate_queue.backends.sqlite.session import Group, Session
-    from checkmate_queue.backends.sqlite.transaction import Row
     from checkmate_queue.core.model import Outcome, Settlement
 
 
@@ -73,6 +72,8 @@ class Settling:
             tally.end(outcome, len(ended))
             tally.processing -= len(ended)
         back = self._given_back
+        if not back:
+            return
         session.run_many(
             "insert_ready",
             [
@@ -91,7 +92,6 @@ class Settling:
     def _wait(self, held: Held, settlement: RetryLater) -> None:
         session = self._session
         due_at = session.now + settlement.delay_ms
-        before = session.next_due()
         session.run(
             "insert_waiting",
             (
@@ -100,27 +100,29 @@ class Settling:
         )  # fmt: skip
         self._tally.processing -= 1
         self._tally.retrying += 1
-        if before is None or due_at < before:
-            session.wake()
+        session.expect_retry(due_at)
 
 
 def settle_claims(session: Session, group: Group, epoch: int, settlements: Sequence[Settlement]) -> list[int]:
     """Settle claims of an epoch; returns the keys of settlements that found none."""
-    if not settlements:
-        return []
-    keys = json.dumps([settlement.key for settlement in settlements])
-    return _settle(session, group, session.all("take_claims", (group.id, epoch, keys)), settlements)
+    return _settle(session, group, "claims", epoch, settlements) if settlements else []
 
 
 def settle_lapsed(session: Session, group: Group, epoch: int, settlements: Sequence[Settlement]) -> None:
     """Settle lapsed claims that an epoch holds; others are passed over."""
-    keys = json.dumps([settlement.key for settlement in settlements])
-    _settle(session, group, session.all("take_lapsed_claims", (group.id, epoch, keys)), settlements)
+    _settle(session, group, "lapsed", epoch, settlements)
 
 
 def _settle(
-    session: Session, group: Group, rows: Iterable[Row], settlements: Sequence[Settlement]
+    session: Session,
+    group: Group,
+    which: Literal["claims", "lapsed"],
+    epoch: int,
+    settlements: Sequence[Settlement],
 ) -> list[int]:
+    keys = json.dumps([settlement.key for settlement in settlements])
+    rows = session.all(f"held_{which}", (group.id, epoch, keys))
+    session.run_many("delete_claimed", [(group.id, row[0]) for row in rows])
     taken = {row[0]: Held(*row) for row in rows}
     settling = Settling(session, group)
     refused = []

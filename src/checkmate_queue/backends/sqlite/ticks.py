@@ -98,7 +98,8 @@ def _reap(session: Session, heir: int) -> list[str]:
 
 def _end_cancelled(session: Session, epoch: int) -> None:
     groups = {group.id: group for group in session.groups()}
-    rows = session.all("take_cancelled_claims", (epoch,))
+    rows = session.all("cancelled_by_epoch", (epoch,))
+    session.run_many("delete_claimed", [row[:2] for row in rows])
     for group in {row[0] for row in rows} & groups.keys():
         settling = Settling(session, groups[group])
         for row in rows:
@@ -142,6 +143,7 @@ def _must_warn(group: Group, unattended_ms: Millis, now: Millis) -> bool:
 
 def _next_at(session: Session, epoch: int) -> Millis | None:
     """When something is due or expires next, or another epoch's lease runs out."""
-    row = session.one("next_expiry", (session.id, epoch))
-    times = [session.next_due(), *(row or ())]
+    session.forget_heads()
+    lease = session.one("next_lease", (session.id, epoch))
+    times = [*session.heads, lease[0] if lease is not None else None]
     return min((at for at in times if at is not None), default=None)

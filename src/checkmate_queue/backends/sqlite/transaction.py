@@ -24,10 +24,11 @@ class Unfinished(Exception):
 class Transaction:
     """What the verbs of one transaction share. Statements are called by the names of their files.
 
-    `news` collects (queue, addresses of sleepers): to be told once the transaction is committed.
+    `news` collects (queue, addresses of sleepers): to be told once the transaction is committed. `payload` is
+    the size of what callers handed over.
     """
 
-    __slots__ = ("address", "clock", "connection", "limits", "news")
+    __slots__ = ("_changes_before", "address", "clock", "connection", "limits", "news", "payload")
 
     def __init__(
         self, connection: sqlite3.Connection, clock: Clock, limits: StoreLimits, address: str
@@ -37,6 +38,13 @@ class Transaction:
         self.limits = limits
         self.address = address
         self.news: list[tuple[str, list[str]]] = []
+        self.payload = 0
+        self._changes_before = connection.total_changes
+
+    @property
+    def changes(self) -> int:
+        """How many rows it has changed."""
+        return self.connection.total_changes - self._changes_before
 
     def run(self, name: str, values: Values = ()) -> int:
         """Run a statement, and return how many rows it changed."""
@@ -54,3 +62,10 @@ class Transaction:
         """The first row that a statement returns."""
         row: Row | None = self.connection.execute(statement(name), values).fetchone()
         return row
+
+    def wake(self, queue: int, name: str) -> None:
+        """Have the sleepers of a queue told of news; they are sleepers no more."""
+        sleepers = [row[0] for row in self.all("sleepers", (queue,))]
+        if sleepers:
+            self.run("delete_sleepers", (queue,))
+            self.news.append((name, sleepers))

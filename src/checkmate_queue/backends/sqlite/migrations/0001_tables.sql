@@ -64,8 +64,6 @@ CREATE TABLE epoch (
   report BLOB NOT NULL DEFAULT x''
 );
 
-CREATE INDEX epoch_expiry ON epoch (queue, expires_at);
-
 CREATE INDEX epoch_worker ON epoch (queue, worker);
 
 CREATE TABLE member (

@@ -1,3 +1,0 @@
--- End jobs. 1: JSON array of keys.
-DELETE FROM job
-WHERE key IN (SELECT value FROM json_each(?1));

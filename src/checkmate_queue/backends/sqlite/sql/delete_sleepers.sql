@@ -1,0 +1,3 @@
+-- Nobody sleeps at a queue any more. 1: queue.
+DELETE FROM sleeper
+WHERE queue = ?1;

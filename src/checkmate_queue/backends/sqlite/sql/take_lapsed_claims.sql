@@ -1,4 +1,0 @@
--- Take lapsed claims from the epoch that holds them. 1: group, 2: epoch, 3: JSON array of keys. Returns them.
-DELETE FROM claimed
-WHERE grp = ?1 AND key IN (SELECT value FROM json_each(?3)) AND epoch = ?2 AND flags >= 2
-RETURNING key, flags, schedule, number, rank, attempts, stalls, ready_at;

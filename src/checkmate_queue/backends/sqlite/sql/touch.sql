@@ -1,0 +1,3 @@
+-- Write something that changes nothing.
+UPDATE registry
+SET successor = successor;
