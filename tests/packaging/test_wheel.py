@@ -1,0 +1,101 @@
+"""What is built installs elsewhere and works, on every newer Python that is at hand."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NEWER = ("3.12", "3.13", "3.14")
+
+PROGRAM = """
+import asyncio, warnings
+warnings.simplefilter("error")
+from checkmate_queue import Job, QueueManager
+
+async def main() -> None:
+    seen = []
+    async with QueueManager("sqlite:///queue.db") as manager:
+        queue = manager.get_queue("packaged", dict[str, int])
+
+        @queue.consumer("workers")
+        def handle(job: Job[dict[str, int]]) -> None:
+            seen.append(job.data["n"])
+
+        await queue.enqueue({"n": 1})
+        while not seen:
+            await asyncio.sleep(0.01)
+    print(seen)
+
+asyncio.run(main())
+"""
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, ROOT, cwd=folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def newer_pythons() -> list[str]:
+    """Interpreters that are newer than ours and not the oldest supported one."""
+    found = []
+    for version in NEWER:
+        candidates = [shutil.which(f"python{version}")]
+        candidates += map(str, (Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
+        found += [candidate for candidate in candidates if candidate and _starts(candidate, version)][:1]
+    return found
+
+
+def _starts(python: str, version: str) -> bool:
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout.strip() == version
+
+
+@pytest.mark.full
+def test_the_wheel_holds_every_file_that_is_not_python(wheel: Path) -> None:
+    package = ROOT / "src" / "checkmate_queue"
+    files = {
+        str(path.relative_to(ROOT / "src"))
+        for path in package.rglob("*")
+        if path.is_file() and path.suffix != ".pyc" and "__pycache__" not in path.parts
+    }
+    assert files <= set(zipfile.ZipFile(wheel).namelist())
+    assert "checkmate_queue/py.typed" in files
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("python", [sys.executable, *newer_pythons()])
+def test_the_wheel_works_in_an_empty_environment(python: str, wheel: Path, tmp_path: Path) -> None:
+    """Without extras, with warnings as errors."""
+    run(python, "-m", "venv", "venv", cwd=tmp_path)
+    own = tmp_path / "venv" / "bin" / "python"
+    constraints = ROOT / "constraints.txt"
+    run(own, "-m", "pip", "install", "--quiet", "-c", constraints, wheel, cwd=tmp_path)
+    assert run(own, "-c", PROGRAM, cwd=tmp_path).strip() == "[1]"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("python", newer_pythons())
+def test_the_suite_passes_on_newer_pythons(python: str, tmp_path: Path) -> None:
+    """The core and the contract of the finished backends; warnings, deprecations included, are errors."""
+    run(python, "-m", "venv", "venv", cwd=tmp_path)
+    own = tmp_path / "venv" / "bin" / "python"
+    constraints = ROOT / "constraints.txt"
+    run(own, "-m", "pip", "install", "--quiet", "-c", constraints, f"{ROOT}[test]", cwd=tmp_path)
+    suites = ["tests/core", "tests/conformance/test_memory.py", "tests/conformance/test_sqlite.py"]
+    run(own, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not full", *suites, cwd=ROOT)
