@@ -213,7 +213,7 @@ class Foundation:
     def drop(self, name: str) -> None:
         for job in list(self.jobs):
             if delivery := job.of(name):
-                self.end(job, delivery, "expired")
+                self.end(job, delivery, "cancelled" if delivery.cancelled else "expired")
         self.counts += self.groups.pop(name).counts
         for life in self.lives:
             life.groups.pop(name, None)

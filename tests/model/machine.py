@@ -131,8 +131,9 @@ class QueueMachine(World):
         """Time passes in contact: the leases of the others run out."""
         for _ in range(0, seconds, 4):
             self.clock.advance(4)
-            self.heartbeat(role, b"")
-            if ticks:
+            if role in self.clients:
+                self.heartbeat(role, b"")
+            if ticks and role in self.clients:
                 self.tick(role, ["policy"] * 9)
 
     # -- the way in ------------------------------------------------------------------------------
@@ -156,7 +157,7 @@ class QueueMachine(World):
         client = self.clients.get(role)
         worker = client.worker if client else f"{role}.{self.crashes}"
         lease = strategies.LEASES[role]
-        seen = self.ask(lambda: self.store.join(QUEUE, worker, joins, lease))
+        seen = self.ask(lambda: self.store.join(QUEUE, worker, joins, lease), role)
         if answers := self.agree(seen, lambda: self.model.join(worker, joins, lease)):
             epoch, number = answers
             self.names.epoch(number, epoch)
@@ -178,7 +179,7 @@ class QueueMachine(World):
     )
     def leave(self, role: str, groups: list[str], unregister: bool) -> None:
         client = self.clients[role]
-        seen = self.ask(lambda: self.store.leave(client.epoch, groups, unregister))
+        seen = self.ask(lambda: self.store.leave(client.epoch, groups, unregister), role)
         self.same(seen, lambda: self.model.leave(client.number, groups, unregister))
         for group in groups:
             client.counts.pop(group, None)
@@ -211,7 +212,7 @@ class QueueMachine(World):
         if "alien" in outcomes:
             settlements.append(Done(UNKNOWN_KEY))
         translated = [self.translated(settlement) for settlement in settlements]
-        seen = self.ask(lambda: self.store.exchange(client.epoch, group, number, translated, want))
+        seen = self.ask(lambda: self.store.exchange(client.epoch, group, number, translated, want), role)
         answers = self.agree(
             seen, lambda: self.model.exchange(client.number, group, number, settlements, want)
         )
@@ -233,7 +234,8 @@ class QueueMachine(World):
         """Settle and claim, as a member."""
         if (role, group) not in self.members():
             self.join(role, [GroupJoin(group)])
-        self.exchange((role, group), want, outcomes)
+        if (role, group) in self.members():
+            self.exchange((role, group), want, outcomes)
 
     @rule(
         role=strategies.roles,
@@ -245,7 +247,7 @@ class QueueMachine(World):
         """Claim where there is something to claim."""
         self.work(role, group, 0)
         self.add([jobs])
-        self.exchange((role, group), want)
+        self.work(role, group, want)
 
     @when(World.holders)
     @rule(member=one_of(World.holders), outcomes=strategies.some_outcomes)
@@ -275,7 +277,7 @@ class QueueMachine(World):
     @rule(role=one_of(some_clients), report=st.sampled_from((b"", b"r1", b"r2")))
     def heartbeat(self, role: str, report: bytes) -> None:
         client = self.clients[role]
-        seen = self.ask(lambda: self.store.heartbeat(client.epoch, report))
+        seen = self.ask(lambda: self.store.heartbeat(client.epoch, report), role)
         if answers := self.agree(seen, lambda: self.model.heartbeat(client.number, report)):
             told = sorted((group, self.names.model_key(key)) for group, key in answers[0].cancelled)
             assert told == answers[1]
@@ -293,10 +295,17 @@ class QueueMachine(World):
             if (settlement := _verdict(verdict, max_stalls, claim))
         ]
         translated = [LapseSettlement(lapse.group, self.translated(lapse.settlement)) for lapse in settled]
-        seen = self.ask(lambda: self.store.tick(client.epoch, translated))
-        dropped = seen.dropped if isinstance(seen, Tick) else []
+        seen = self.ask(lambda: self.store.tick(client.epoch, translated), role)
+        dropped = self.gone_groups(seen)
         if answers := self.agree(seen, lambda: self.model.tick(client.number, settled, dropped)):
             self.same_tick(*answers, client)
+
+    def gone_groups(self, seen: Tick | str) -> list[str]:
+        """The groups that the model has and the store has not, where that can be seen."""
+        if "groups" not in self.verbs:
+            return seen.dropped if isinstance(seen, Tick) else []
+        left = {group.name for group in self.run(self.inspector.groups(QUEUE))}
+        return [name for name in self.model.groups if name not in left]
 
     def same_tick(self, seen: Tick, expected: dict[str, Any], client: Client) -> None:
         client.lapsed = expected["lapsed"]

@@ -1,8 +1,13 @@
-"""Where the machines' stores keep their jobs."""
+"""Where the machines' stores keep their jobs: one storage for each history."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from pathlib import Path
+
 from checkmate_queue.backends.memory import MemoryStore
+from checkmate_queue.backends.sqlite import SqliteStore
 from checkmate_queue.core.model import StoreLimits
 from checkmate_queue.store import Clock
 
@@ -16,3 +21,18 @@ class MemoryStorage:
 
     async def destroy(self) -> None:
         """It goes with the store."""
+
+
+class SqliteStorage:
+    """A file in a folder of its own."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="checkmate-queue-"))
+
+    async def connect(self, clock: Clock, limits: StoreLimits) -> SqliteStore:
+        """A store on the file."""
+        return SqliteStore(self._folder / "queue.db", limits=limits, clock=clock)
+
+    async def destroy(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self._folder)

@@ -30,7 +30,8 @@ ENDS = ("completed", "failed", "expired", "cancelled")
 class Names:
     """The model's numbers and the engine's, one to one; engine numbers rise as the model's do."""
 
-    def __init__(self) -> None:
+    def __init__(self, queue: str) -> None:
+        self.queue = queue
         self.keys: dict[int, int] = {}
         self.epochs: dict[int, Epoch] = {}
         self.revisions: dict[int, int] = {}
@@ -203,22 +204,15 @@ def same_workers(names: Names, model: Model, seen: Sequence[WorkerRecord]) -> No
     """The same living epochs, where no gap is pending."""
     if model.gap_pending():
         return
-    expected = [
-        (
-            life.worker,
-            names.epochs[life.number].number,
+    living = [life for life in model.lives if model.is_alive(life)]
+    assert [record.worker for record in seen] == [life.worker for life in living]
+    for life, record in zip(living, seen, strict=True):
+        names.epoch(life.number, Epoch(names.queue, record.epoch))
+        assert (sorted(record.groups), record.expires_at, record.report) == (
             sorted(life.groups),
             life.expires_at,
             life.report,
-        )
-        for life in model.lives
-        if model.is_alive(life)
-    ]
-    plain = [
-        (record.worker, record.epoch, sorted(record.groups), record.expires_at, record.report)
-        for record in seen
-    ]
-    assert plain == expected
+        ), f"worker {life.worker}"
 
 
 def same_failed(model: Model, seen: Sequence[FailedRecord]) -> None:

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, TypeVar, cast
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from checkmate_queue.core.errors import InvalidArgumentError, JobExistsError
-from checkmate_queue.core.model import Epoch, Settlement, StoreLimits
+from checkmate_queue.core.model import Epoch, NewSchedule, Settlement, StoreLimits
 from checkmate_queue.store import FencedError, LeaseLostError, Store
-from checkmate_queue.testing.clock import TravellingClock
+from checkmate_queue.testing.clock import START, TravellingClock
 from checkmate_queue.testing.conformance.harness import Storage
 from checkmate_queue.testing.conformance.selection import ALL_VERBS
 from tests.model import views
@@ -21,6 +21,7 @@ from tests.model.reference import Model
 
 QUEUE = "queue"
 UNKNOWN_KEY = 999_999
+TOUCH = NewSchedule("touch", b"0", "never changed", "never due", first_at=START * 2)
 
 Answer = TypeVar("Answer")
 Expected = TypeVar("Expected")
@@ -45,6 +46,7 @@ class World(RuleBasedStateMachine):
     verbs: ClassVar[frozenset[str]] = ALL_VERBS
 
     store: Store
+    inspector: Store
     storage: Storage
     model: Model
 
@@ -52,7 +54,7 @@ class World(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.clock = TravellingClock()
-        self.names = views.Names()
+        self.names = views.Names(QUEUE)
         self.clients: dict[str, Client] = {}
         self.crashes = 0
         self.seen_plans: list[tuple[str, int, int | None]] = []
@@ -63,8 +65,8 @@ class World(RuleBasedStateMachine):
     def run(self, verb: Coroutine[Any, Any, Answer]) -> Answer:
         return self.runner.run(verb)
 
-    def ask(self, verb: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer | str:
-        """Call the store; where it refuses, the text that the model has for it."""
+    def ask(self, verb: Callable[[], Coroutine[Any, Any, Answer]], role: str = "") -> Answer | str:
+        """Call the store, as a worker of this role; where it refuses, the text that the model has for it."""
         self.agreed = False
         self.model.now = self.clock()
         try:
@@ -86,6 +88,7 @@ class World(RuleBasedStateMachine):
             expected = model()
         except Refused as refused:
             assert seen == str(refused), f"{seen}, not refused as {refused}"
+            self.touch()
             return None
         assert not isinstance(seen, str), f"refused as {seen}, not {expected}"
         return seen, expected
@@ -94,6 +97,12 @@ class World(RuleBasedStateMachine):
         """Both answers are equal, or both refuse alike."""
         if answers := self.agree(seen, model):
             assert answers[0] == answers[1]
+
+    def touch(self) -> None:
+        """Come into contact, as it is open whether a refused call does."""
+        if not self.model.fenced:
+            self.run(self.inspector.put_schedule(QUEUE, TOUCH))
+            self.model.put_schedule(TOUCH)
 
     def translated(self, settlement: Settlement) -> Settlement:
         return replace(settlement, key=self.names.keys.get(settlement.key, UNKNOWN_KEY))
@@ -110,8 +119,10 @@ class World(RuleBasedStateMachine):
         self.storage = type(self).make_storage()
         self.model = Model(self.clock(), limits)
         self.store = cast("Store", self.run(self.storage.connect(self.clock, limits)))
+        self.inspector = self.store
         self.run(self.store.open())
         self.run(self.store.register(QUEUE))
+        self.touch()
 
     def teardown(self) -> None:
         if self.agreed:
@@ -133,7 +144,7 @@ class World(RuleBasedStateMachine):
         self.agreed = True
 
     async def observe(self) -> None:
-        store, verbs = self.store, self.verbs
+        store, verbs = self.inspector, self.verbs
         is_open = self.model.is_open()
         if not is_open:
             self.model.expire()
