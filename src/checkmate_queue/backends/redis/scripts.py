@@ -1,4 +1,10 @@
-"""Lua scripts: read from their files, with the pieces they include, each piece once."""
+"""Lua scripts: read from their files, with the pieces they include.
+
+A piece is a file that returns a table, which the including file sees under the piece's name. A script runs
+whole at each call, and what costs it most is making functions. So each piece has a scope of its own, which
+keeps what its functions capture close at hand; and a piece that is included on demand is only made when
+`get_<name>()` is called.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +16,14 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _INCLUDE = re.compile(r"^-- include( on demand)?: lib/(\w+)\.lua\n", re.MULTILINE)
 
+_PIECE = """local NOUN = (function()
+BODY
+end)()
+"""
 _GETTER = """local loaded_NOUN
 local function get_NOUN()
 if not loaded_NOUN then
@@ -42,22 +52,23 @@ def load_script(name: str) -> Script:
 
 
 def _assemble(path: str, included: set[str]) -> Iterator[str]:
-    """The file behind the pieces that it includes."""
-    included.add(path)
+    """The pieces that the file includes, and the file."""
     text = files(__package__).joinpath("lua", path).read_text(encoding="utf-8")
     for on_demand, noun in _INCLUDE.findall(text):
-        piece = f"lib/{noun}.lua"
-        if on_demand and f"get {piece}" not in included and piece not in included:
-            included.add(f"get {piece}")
-            yield _on_demand(noun, _assemble(piece, set(included)))
-        elif not on_demand and piece not in included:
-            yield from _assemble(piece, included)
+        if on_demand and not {noun, f"get_{noun}"} & included:
+            included.add(f"get_{noun}")
+            yield _fill(_GETTER, noun, _piece(noun, set(included)))
+        elif not on_demand and noun not in included:
+            yield from _piece(noun, included)
     yield _INCLUDE.sub("", text)
 
 
-def _on_demand(noun: str, pieces: Iterator[str]) -> str:
-    """A function that makes the piece's table when first asked.
+def _piece(noun: str, included: set[str]) -> Iterator[str]:
+    included.add(noun)
+    *needed, body = _assemble(f"lib/{noun}.lua", included)
+    yield from needed
+    yield _fill(_PIECE, noun, [body])
 
-    A script runs whole at each call, and making functions that nobody calls is what would cost it most.
-    """
-    return _GETTER.replace("BODY", "".join(pieces)).replace("NOUN", noun)
+
+def _fill(template: str, noun: str, parts: Iterable[str]) -> str:
+    return template.replace("NOUN", noun).replace("BODY", "".join(parts))

@@ -10,6 +10,16 @@
 -- include: lib/members.lua
 -- include: lib/readying.lua
 
+local call = redis.call
+local now, AGAIN, JOBS, PAYLOADS, DUE = queue.now, queue.AGAIN, queue.JOBS, queue.PAYLOADS, queue.DUE
+local int, key_of, group_key = queue.int, queue.key_of, queue.group_key
+local send, read, later, count, push_all = writes.send, writes.read, writes.later, writes.count, writes.push_all
+local flush = writes.flush
+local FORMAT, JOB, DELAYED, READY, DROP = records.FORMAT, records.JOB, records.DELAYED, records.READY, records.DROP
+local pack_job = records.pack_job
+local enter = entry.enter
+local caught_up = catch_up.caught_up
+
 local WIDTH = 3
 local limited = ARGV[4] ~= ''
 

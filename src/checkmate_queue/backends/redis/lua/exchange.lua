@@ -12,6 +12,14 @@
 -- include: lib/claims.lua
 -- include on demand: lib/fills.lua
 
+local call = redis.call
+local now, AGAIN, LEASES, epoch_key = queue.now, queue.AGAIN, queue.LEASES, queue.epoch_key
+local claims_key = queue.claims_key
+local send, flush = writes.send, writes.flush
+local CLAIMED = records.CLAIMED
+local enter_as = entry.enter_as
+local fits, promote, next_of = catch_up.fits, catch_up.promote, catch_up.next_of
+
 local epoch, n = ARGV[4], tonumber(ARGV[6])
 
 local refusal = enter_as(epoch)
@@ -66,7 +74,7 @@ local function first(want)
   local refused = settle()
   promote()
   local taken, stopped = claims.none(), false
-  if want > 0 and not paused then
+  if want > 0 and not entry.is_paused() then
     taken, stopped = claims.take(gid, epoch, want)
   end
   note(taken.keys, refused, stopped and want - #taken.keys or 0)
@@ -100,6 +108,7 @@ local function cancelled_keys()
   return keys
 end
 
+local paused = entry.is_paused()
 local taken, refused, stopped
 if n == done then
   taken, refused, stopped = repeated()

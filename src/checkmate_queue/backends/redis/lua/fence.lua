@@ -3,6 +3,10 @@
 -- returns {'done'} or {'again'}
 -- include: lib/queue.lua
 -- include: lib/chores.lua
+
+local call = redis.call
+local AGAIN = queue.AGAIN
+
 if call('HEXISTS', KEYS[1], 'successor') == 0 and not chores.caught_up() then
   return AGAIN
 end

@@ -10,6 +10,13 @@
 -- include: lib/readying.lua
 -- include: lib/schedule_records.lua
 
+local call = redis.call
+local now, AGAIN, key_of = queue.now, queue.AGAIN, queue.key_of
+local later, flush = writes.later, writes.flush
+local READY, OCCURRENCE, DROP = records.READY, records.OCCURRENCE, records.DROP
+local enter = entry.enter
+local caught_up = catch_up.caught_up
+
 local refusal = enter()
 if refusal then
   return refusal

@@ -6,6 +6,10 @@
 -- include: lib/entry.lua
 -- include: lib/groups.lua
 
+local call = redis.call
+local now, LEASES, epoch_key = queue.now, queue.LEASES, queue.epoch_key
+local enter_as = entry.enter_as
+
 local epoch = ARGV[4]
 local refusal = enter_as(epoch)
 if refusal then

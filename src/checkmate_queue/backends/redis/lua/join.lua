@@ -9,6 +9,12 @@
 -- include: lib/fills.lua
 -- include: lib/chores.lua
 
+local call = redis.call
+local now, AGAIN, LEASES, int, key_of = queue.now, queue.AGAIN, queue.LEASES, queue.int, queue.key_of
+local epoch_key = queue.epoch_key
+local lease_of, enter = entry.lease_of, entry.enter
+local fits, promote = catch_up.fits, catch_up.promote
+
 local refusal = enter()
 if refusal then
   return refusal

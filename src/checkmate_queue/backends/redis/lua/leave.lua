@@ -8,6 +8,14 @@
 -- include: lib/deaths.lua
 -- include: lib/chores.lua
 
+local call = redis.call
+local BATCH, AGAIN, key_of, deliveries_key = queue.BATCH, queue.AGAIN, queue.key_of, queue.deliveries_key
+local epoch_key, claims_key = queue.epoch_key, queue.claims_key
+local flush = writes.flush
+local unpack_delivery = records.unpack_delivery
+local lease_of, enter = entry.lease_of, entry.enter
+local fits, promote = catch_up.fits, catch_up.promote
+
 local epoch = ARGV[4]
 
 local refusal = enter()

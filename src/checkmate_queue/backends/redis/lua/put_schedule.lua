@@ -8,6 +8,11 @@
 -- include: lib/chores.lua
 -- include: lib/schedule_records.lua
 
+local call = redis.call
+local AGAIN, int, key_of = queue.AGAIN, queue.int, queue.key_of
+local enter = entry.enter
+local caught_up = catch_up.caught_up
+
 local refusal = enter()
 if refusal then
   return refusal

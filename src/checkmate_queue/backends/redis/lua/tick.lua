@@ -14,6 +14,14 @@
 -- include: lib/deaths.lua
 -- include: lib/schedule_records.lua
 
+local call = redis.call
+local now, BATCH, LEASES, key_of, group_key = queue.now, queue.BATCH, queue.LEASES, queue.key_of, queue.group_key
+local epoch_key = queue.epoch_key
+local later, flush = writes.later, writes.flush
+local LAPSED = records.LAPSED
+local enter_as = entry.enter_as
+local fits, promote, next_of = catch_up.fits, catch_up.promote, catch_up.next_of
+
 local epoch = ARGV[4]
 
 local refusal = enter_as(epoch)
@@ -21,7 +29,7 @@ if refusal then
   return refusal
 end
 if not fits() then
-  return {'again', writes.readied}
+  return {'again', writes.tally.readied}
 end
 
 local function settle()
@@ -72,5 +80,5 @@ more = not chores.caught_up() or more or call('EXISTS', key_of('dying')) == 1
 local schedules_due = schedule_records.due(BATCH)
 local next_at = next_of({'due', 'schedules_due', 'expiry'}, earliest(expiry.next_unclaimed(), next_lease()))
 local lapsed_groups, lapsed = deaths.held(epoch)
-return {'done', now, next_at or 0, writes.readied, pending(), (more or #schedules_due == BATCH) and 1 or 0,
+return {'done', now, next_at or 0, writes.tally.readied, pending(), (more or #schedules_due == BATCH) and 1 or 0,
   lapsed_groups, lapsed, schedules_due, abandoned, dropped}

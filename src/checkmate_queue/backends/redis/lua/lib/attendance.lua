@@ -2,6 +2,9 @@
 -- include: lib/queue.lua
 -- include: lib/members.lua
 
+local call = redis.call
+local now, LEASES, int = queue.now, queue.LEASES, queue.int
+
 local attendance = {}
 
 local DAY = 86400000
@@ -75,3 +78,5 @@ function attendance.judge(retention_ms, dropped)
   end
   return abandoned
 end
+
+return attendance

@@ -7,6 +7,9 @@
 -- include on demand: lib/expiry.lua
 -- include on demand: lib/promotion.lua
 
+local call = redis.call
+local now, DUE, key_of = queue.now, queue.DUE, queue.key_of
+
 -- Does up to a batch of chores and of what has expired; true once none is left.
 local function caught_up()
   local chores, unclaimed, expiry = key_of('chores'), key_of('unclaimed'), key_of('expiry')
@@ -48,3 +51,7 @@ local function next_of(names, at)
   end
   return at
 end
+
+return {
+  caught_up = caught_up, fits = fits, promote = promote, next_of = next_of,
+}

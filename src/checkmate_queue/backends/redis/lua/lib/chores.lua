@@ -10,6 +10,15 @@
 -- include: lib/waiting.lua
 -- include: lib/readying.lua
 
+local call = redis.call
+local now, BATCH, JOBS, OPEN, DUE, int = queue.now, queue.BATCH, queue.JOBS, queue.OPEN, queue.DUE, queue.int
+local key_of, deliveries_key, priorities_key = queue.key_of, queue.deliveries_key, queue.priorities_key
+local ready_key, front_key, epoch_key = queue.ready_key, queue.front_key, queue.epoch_key
+local claims_key = queue.claims_key
+local read, later, count, flush = writes.read, writes.later, writes.count, writes.flush
+local CLAIMED, LAPSED, RETRYING, OCCURRENCE = records.CLAIMED, records.LAPSED, records.RETRYING, records.OCCURRENCE
+local has, unpack_job, unpack_delivery = records.has, records.unpack_job, records.unpack_delivery
+
 local chores = {}
 
 local function forget_place(key, gid, delivery)
@@ -121,3 +130,5 @@ function chores.caught_up()
   call('LPOP', key_of('chores'))
   return call('EXISTS', key_of('chores')) == 0
 end
+
+return chores

@@ -4,6 +4,15 @@
 -- include: lib/records.lua
 -- include: lib/jobs.lua
 
+local call = redis.call
+local BATCH, JOBS, PAYLOADS, group_key = queue.BATCH, queue.JOBS, queue.PAYLOADS, queue.group_key
+local deliveries_key, priorities_key, ready_key = queue.deliveries_key, queue.priorities_key, queue.ready_key
+local front_key, claims_key = queue.front_key, queue.claims_key
+local send, read, count = writes.send, writes.read, writes.count
+local FORMAT, DELIVERY, CLAIMED, QUEUED = records.FORMAT, records.DELIVERY, records.CLAIMED, records.QUEUED
+local FRONT, OCCURRENCE, CLOSED, has = records.FRONT, records.OCCURRENCE, records.CLOSED, records.has
+local unpack_job, job_fields, unpack_delivery = records.unpack_job, records.job_fields, records.unpack_delivery
+
 local claims = {}
 
 local WIDTH = 8
@@ -122,3 +131,5 @@ function claims.answer(taken)
   end
   return answer
 end
+
+return claims

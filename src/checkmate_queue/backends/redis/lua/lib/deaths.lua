@@ -7,6 +7,12 @@
 -- include: lib/settlements.lua
 -- include: lib/claims.lua
 
+local call = redis.call
+local now, BATCH, LEASES, int, key_of = queue.now, queue.BATCH, queue.LEASES, queue.int, queue.key_of
+local deliveries_key, epoch_key, claims_key = queue.deliveries_key, queue.epoch_key, queue.claims_key
+local later, flush = writes.later, writes.flush
+local LAPSED, pack_delivery, unpack_delivery = records.LAPSED, records.pack_delivery, records.unpack_delivery
+
 local deaths = {}
 
 local function by_number()
@@ -149,3 +155,5 @@ function deaths.held(epoch)
   end
   return owners, claims.answer(taken)
 end
+
+return deaths

@@ -2,6 +2,9 @@
 -- include: lib/queue.lua
 -- include on demand: lib/gaps.lua
 
+local call = redis.call
+local now, LEASES, int = queue.now, queue.LEASES, queue.int
+
 local paused = false
 
 -- The end of the epoch's lease, or nil where it is dead or unknown.
@@ -31,6 +34,10 @@ local function enter()
   return nil
 end
 
+local function is_paused()
+  return paused
+end
+
 -- The same for the verbs of a worker.
 local function enter_as(epoch)
   local refusal = enter()
@@ -39,3 +46,7 @@ local function enter_as(epoch)
   end
   return refusal
 end
+
+return {
+  lease_of = lease_of, enter = enter, enter_as = enter_as, is_paused = is_paused,
+}

@@ -6,6 +6,15 @@
 -- include: lib/jobs.lua
 -- include: lib/waiting.lua
 
+local call = redis.call
+local now, BATCH, UNCLAIMED_RETENTION, JOBS = queue.now, queue.BATCH, queue.UNCLAIMED_RETENTION, queue.JOBS
+local DUE, int, key_of, group_key = queue.DUE, queue.int, queue.key_of, queue.group_key
+local deliveries_key, priorities_key, ready_key = queue.deliveries_key, queue.priorities_key, queue.ready_key
+local front_key = queue.front_key
+local later, count, flush = writes.later, writes.count, writes.flush
+local DELAYED, READY, CLOSED, has = records.DELAYED, records.READY, records.CLOSED, records.has
+local unpack_job = records.unpack_job
+
 local expiry = {}
 
 -- Whether a list's number stands for nothing any more.
@@ -109,3 +118,5 @@ function expiry.next_unclaimed()
   local key, job = first_unclaimed()
   return key and job.since + UNCLAIMED_RETENTION or nil
 end
+
+return expiry

@@ -4,6 +4,10 @@
 -- include: lib/writes.lua
 -- include: lib/records.lua
 
+local call = redis.call
+local now, BATCH, PAYLOADS, int, key_of = queue.now, queue.BATCH, queue.PAYLOADS, queue.int, queue.key_of
+local OCCURRENCE, DROP, has = records.OCCURRENCE, records.DROP, records.has
+
 local failures = {}
 
 local function index_field(occurrence, id)
@@ -60,3 +64,5 @@ function failures.expire(retention_ms)
   end
   return true
 end
+
+return failures

@@ -8,6 +8,13 @@
 -- include: lib/waiting.lua
 -- include: lib/groups.lua
 
+local call = redis.call
+local BATCH, JOBS, OPEN, key_of, group_key = queue.BATCH, queue.JOBS, queue.OPEN, queue.key_of, queue.group_key
+local priorities_key, ready_key = queue.priorities_key, queue.ready_key
+local later, count, flush = writes.later, writes.count, writes.flush
+local READY, OCCURRENCE, CLOSED, has = records.READY, records.OCCURRENCE, records.CLOSED, records.has
+local unpack_job = records.unpack_job
+
 local fills = {}
 
 local function has_group(list, gid)
@@ -69,3 +76,5 @@ function fills.go_on(group)
   groups.save(group)
   return group.filling == ''
 end
+
+return fills

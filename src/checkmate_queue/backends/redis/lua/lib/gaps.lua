@@ -1,6 +1,9 @@
 -- Gaps, in which nobody could renew a lease (G12).
 -- include: lib/queue.lua
 
+local call = redis.call
+local now, LEASES, int, epoch_key = queue.now, queue.LEASES, queue.int, queue.epoch_key
+
 local gaps = {}
 
 -- Moves on the leases of those that lived at the last contact, and the account of unattended groups. Those that were
@@ -22,3 +25,5 @@ function gaps.bridge(contact, gap)
     call('HINCRBY', KEYS[1], 'attended_at', int(gap))
   end
 end
+
+return gaps

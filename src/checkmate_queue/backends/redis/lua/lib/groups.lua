@@ -2,6 +2,9 @@
 -- dropped group left is never mistaken for a new one's.
 -- include: lib/queue.lua
 
+local call = redis.call
+local GROUPS, int = queue.GROUPS, queue.int
+
 local groups = {}
 
 local function unpack_group(name, raw)
@@ -37,3 +40,5 @@ function groups.all()
   end
   return all
 end
+
+return groups

@@ -6,6 +6,12 @@
 -- include: lib/records.lua
 -- include on demand: lib/series.lua
 
+local call = redis.call
+local JOBS, PAYLOADS, OPEN, key_of = queue.JOBS, queue.PAYLOADS, queue.OPEN, queue.key_of
+local group_key, deliveries_key = queue.group_key, queue.deliveries_key
+local later, count = writes.later, writes.count
+local OCCURRENCE, has, unpack_job = records.OCCURRENCE, records.has, records.unpack_job
+
 local jobs = {}
 
 function jobs.due_member(key, gid)
@@ -62,3 +68,5 @@ function jobs.finish(key, job, gid, open, outcome)
   end
   jobs.close(key, job, gid, open)
 end
+
+return jobs

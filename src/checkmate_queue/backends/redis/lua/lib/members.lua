@@ -4,6 +4,11 @@
 -- include: lib/entry.lua
 -- include: lib/groups.lua
 
+local call = redis.call
+local GROUPS, key_of, group_key = queue.GROUPS, queue.key_of, queue.group_key
+local count, flush = writes.count, writes.flush
+local lease_of = entry.lease_of
+
 local members = {}
 
 local LIFETIME = {'completed', 'failed', 'expired', 'cancelled'}
@@ -70,3 +75,5 @@ function members.drop_group(group)
   call('HDEL', key_of('members'), group.gid)
   call('RPUSH', key_of('chores'), 'drop:' .. group.gid)
 end
+
+return members

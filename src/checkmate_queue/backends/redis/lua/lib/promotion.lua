@@ -5,6 +5,13 @@
 -- include: lib/members.lua
 -- include: lib/readying.lua
 
+local call = redis.call
+local now, BATCH, JOBS, DUE, group_key = queue.now, queue.BATCH, queue.JOBS, queue.DUE, queue.group_key
+local deliveries_key = queue.deliveries_key
+local read, later, count, push, flush = writes.read, writes.later, writes.count, writes.push, writes.flush
+local QUEUED, unpack_job, pack_delivery = records.QUEUED, records.unpack_job, records.pack_delivery
+local unpack_delivery = records.unpack_delivery
+
 local promotion = {}
 
 local function ready_retry(key, job, gid)
@@ -50,3 +57,5 @@ end
 function promotion.promote()
   promote_some(call('ZCOUNT', DUE, '-inf', now), members.live())
 end
+
+return promotion

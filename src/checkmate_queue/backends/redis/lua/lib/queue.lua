@@ -61,3 +61,10 @@ end
 local function claims_key(epoch, gid)
   return epoch_key(epoch, ':claims:') .. gid
 end
+
+return {
+  now = now, BATCH = BATCH, UNCLAIMED_RETENTION = UNCLAIMED_RETENTION, AGAIN = AGAIN, JOBS = JOBS,
+  PAYLOADS = PAYLOADS, OPEN = OPEN, DUE = DUE, LEASES = LEASES, GROUPS = GROUPS, int = int, key_of = key_of,
+  group_key = group_key, deliveries_key = deliveries_key, priorities_key = priorities_key, ready_key = ready_key,
+  front_key = front_key, epoch_key = epoch_key, claims_key = claims_key,
+}

@@ -4,6 +4,11 @@
 -- include: lib/records.lua
 -- include: lib/jobs.lua
 
+local now, JOBS, PAYLOADS, int, key_of = queue.now, queue.JOBS, queue.PAYLOADS, queue.int, queue.key_of
+local later, count, push = writes.later, writes.count, writes.push
+local UNCLAIMED, READY, OCCURRENCE, DROP = records.UNCLAIMED, records.READY, records.OCCURRENCE, records.DROP
+local has, pack_job = records.has, records.pack_job
+
 local readying = {}
 
 -- The groups of a job, as it carries them.
@@ -62,3 +67,5 @@ function readying.create(key, job, payload)
     later('ZADD', key_of('expiry'), int(job.expires_at), key)
   end
 end
+
+return readying

@@ -74,3 +74,11 @@ local function unpack_delivery(raw)
     since = since,
   }
 end
+
+return {
+  FORMAT = FORMAT, JOB = JOB, JOB_SIZE = JOB_SIZE, DELIVERY = DELIVERY, DELIVERY_SIZE = DELIVERY_SIZE,
+  DELAYED = DELAYED, UNCLAIMED = UNCLAIMED, READY = READY, CLAIMED = CLAIMED, LAPSED = LAPSED, RETRYING = RETRYING,
+  QUEUED = QUEUED, FRONT = FRONT, OCCURRENCE = OCCURRENCE, DROP = DROP, CLOSED = CLOSED, has = has,
+  pack_job = pack_job, unpack_job = unpack_job, job_fields = job_fields, pack_delivery = pack_delivery,
+  unpack_delivery = unpack_delivery,
+}

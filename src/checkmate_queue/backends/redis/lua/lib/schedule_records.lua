@@ -1,6 +1,9 @@
 -- Stored schedules as they are answered; `schedules_due` has their next due times.
 -- include: lib/queue.lua
 
+local call = redis.call
+local now, int, key_of = queue.now, queue.int, queue.key_of
+
 local schedule_records = {}
 
 -- id, data, definition, timing, form, priority, misfire, overlap, unclaimed, first_at, revision, anchor, next_at or '',
@@ -30,3 +33,5 @@ function schedule_records.plan(id, next_at)
     call('ZADD', key_of('schedules_due'), next_at, id)
   end
 end
+
+return schedule_records

@@ -2,6 +2,10 @@
 -- schedule, and goes with the last job.
 -- include: lib/queue.lua
 
+local call = redis.call
+local key_of = queue.key_of
+local later = writes.later
+
 local series = {}
 
 function series.id_of(job)
@@ -47,3 +51,5 @@ end
 function series.removed(key, job)
   later('SREM', key_of('schedule-jobs:' .. series.id_of(job)), key)
 end
+
+return series

@@ -5,6 +5,16 @@
 -- include: lib/jobs.lua
 -- include on demand: lib/failures.lua
 
+local call = redis.call
+local now, JOBS, PAYLOADS, OPEN, DUE, int = queue.now, queue.JOBS, queue.PAYLOADS, queue.OPEN, queue.DUE, queue.int
+local key_of, group_key, deliveries_key = queue.key_of, queue.group_key, queue.deliveries_key
+local priorities_key, front_key, epoch_key = queue.priorities_key, queue.front_key, queue.epoch_key
+local send, read, later, count, flush = writes.send, writes.read, writes.later, writes.count, writes.flush
+local FORMAT, DELIVERY, DELIVERY_SIZE = records.FORMAT, records.DELIVERY, records.DELIVERY_SIZE
+local RETRYING, FRONT, OCCURRENCE, has = records.RETRYING, records.FRONT, records.OCCURRENCE, records.has
+local unpack_job, job_fields, pack_delivery = records.unpack_job, records.job_fields, records.pack_delivery
+local unpack_delivery = records.unpack_delivery
+
 local settlements = {failed = false}
 
 -- The settlements in ARGV from `from` on, each: kind, key and what the kind needs. A run of `done` has all its keys in
@@ -38,7 +48,7 @@ local function put_in_front(key, job, gid, delivery)
   later('ZADD', front_key(gid, job.priority), int(delivery.sequence), key)
   later('ZADD', priorities_key(gid), job.priority, job.priority)
   count(group_key(gid), 'pending', 1)
-  writes.readied = writes.readied + 1
+  writes.tally.readied = writes.tally.readied + 1
 end
 
 local function retry(key, job, gid, delivery, delay)
@@ -144,3 +154,5 @@ function settlements.apply(kinds, keys, rests, group, epoch, state)
   flush()
   return settled, refused
 end
+
+return settlements

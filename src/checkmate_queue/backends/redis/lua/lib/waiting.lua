@@ -4,6 +4,13 @@
 -- include: lib/records.lua
 -- include: lib/jobs.lua
 
+local call = redis.call
+local JOBS, OPEN, DUE, group_key = queue.JOBS, queue.OPEN, queue.DUE, queue.group_key
+local deliveries_key = queue.deliveries_key
+local later, count = writes.later, writes.count
+local DELAYED, READY, OCCURRENCE, CLOSED = records.DELAYED, records.READY, records.OCCURRENCE, records.CLOSED
+local has, pack_job = records.has, records.pack_job
+
 local waiting = {}
 
 function waiting.open_groups(key, job)
@@ -51,3 +58,5 @@ function waiting.finish(key, job, outcome)
   count(KEYS[1], outcome, 1)
   jobs.remove(key, job)
 end
+
+return waiting

@@ -1,10 +1,14 @@
 -- Writes that are gathered and sent as few commands with many arguments.
 -- include: lib/queue.lua
 
+local call = redis.call
+local group_key, priorities_key, ready_key = queue.group_key, queue.priorities_key, queue.ready_key
+
 -- unpack takes no more than about 8,000 values; even, so that pairs stay together
 local CHUNK = 4000
 
-local writes = {gathered = {}, order = {}, counts = {}, pushes = {}, readied = 0}
+local gathered, order, counts, pushes = {}, {}, {}, {}
+local tally = {readied = 0} -- deliveries made ready by this script
 
 -- A command on one key with as many arguments as there are.
 local function send(command, key, args)
@@ -30,16 +34,16 @@ end
 
 -- Gathers `command key first [second]`. Commands of one kind on one key keep their order.
 local function later(command, key, first, second)
-  local of_command = writes.gathered[command]
+  local of_command = gathered[command]
   if not of_command then
     of_command = {}
-    writes.gathered[command] = of_command
+    gathered[command] = of_command
   end
   local args = of_command[key]
   if not args then
     args = {}
     of_command[key] = args
-    writes.order[#writes.order + 1] = {command, key, args}
+    order[#order + 1] = {command, key, args}
   end
   args[#args + 1] = first
   if second ~= nil then
@@ -49,20 +53,20 @@ end
 
 -- Gathers an addition to the counter `field` of the hash `key`.
 local function count(key, field, delta)
-  local of_key = writes.counts[key]
+  local of_key = counts[key]
   if not of_key then
     of_key = {}
-    writes.counts[key] = of_key
+    counts[key] = of_key
   end
   of_key[field] = (of_key[field] or 0) + delta
 end
 
 -- Gathers a delivery for the end of its priority.
 local function push(key, priority, gid)
-  local of_group = writes.pushes[gid]
+  local of_group = pushes[gid]
   if not of_group then
     of_group = {}
-    writes.pushes[gid] = of_group
+    pushes[gid] = of_group
   end
   local keys = of_group[priority]
   if not keys then
@@ -77,21 +81,21 @@ local function push_all(keys, priority, gid)
   send('RPUSH', ready_key(gid, priority), keys)
   call('ZADD', priorities_key(gid), priority, priority)
   call('HINCRBY', group_key(gid), 'pending', #keys)
-  writes.readied = writes.readied + #keys
+  tally.readied = tally.readied + #keys
 end
 
 local function flush()
-  local order, counts, pushes = writes.order, writes.counts, writes.pushes
-  writes.gathered, writes.order, writes.counts, writes.pushes = {}, {}, {}, {}
-  for _, entry in ipairs(order) do
+  local commands, additions, deliveries = order, counts, pushes
+  gathered, order, counts, pushes = {}, {}, {}, {}
+  for _, entry in ipairs(commands) do
     send(entry[1], entry[2], entry[3])
   end
-  for gid, of_group in pairs(pushes) do
+  for gid, of_group in pairs(deliveries) do
     for priority, keys in pairs(of_group) do
       push_all(keys, priority, gid)
     end
   end
-  for key, fields in pairs(counts) do
+  for key, fields in pairs(additions) do
     for field, delta in pairs(fields) do
       if delta ~= 0 then
         call('HINCRBY', key, field, delta)
@@ -99,3 +103,8 @@ local function flush()
     end
   end
 end
+
+return {
+  tally = tally, send = send, read = read, later = later, count = count, push = push, push_all = push_all,
+  flush = flush,
+}
