@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 from checkmate_queue import Job, Queue
+from checkmate_queue.testing.clock import TravellingClock
 from checkmate_queue.testing.waiting import wait_until
 
 PATIENCE = 30.0
@@ -76,6 +78,12 @@ async def settled(queue: Queue[Any], *, delayed: int = 0, unclaimed: int = 0) ->
         return left == (0, 0, delayed, unclaimed)
 
     await wait_until(rest, description=f"nothing waits or runs in {queue!r}", timeout=PATIENCE)
+
+
+def travel(clock: TravellingClock, queue: Queue[Any], span: float | timedelta) -> None:
+    """Let time pass, and have this process look at the queue."""
+    clock.advance(span)
+    queue.work_came()
 
 
 async def still_works(queue: Queue[Any], recorder: Recorder, data: Any = "still works") -> None:

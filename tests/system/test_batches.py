@@ -79,7 +79,6 @@ async def test_an_empty_batch_is_no_error(manager_for: ManagerFor) -> None:
         Enqueue(1, metadata={"a": 1}),  # type: ignore[dict-item]
         Enqueue(object()),
     ],
-    ids=excerpt,
 )
 async def test_a_batch_with_a_bad_item_stores_nothing(manager_for: ManagerFor, bad: Any) -> None:
     """Section 1: one atomic batch, wherever in it the bad item is."""

@@ -41,7 +41,7 @@ class Page(BaseModel):
     number: int
 
 
-MAIL = Mail(to="a@b.c", at=datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), token=uuid.uuid4())
+MAIL = Mail(to="a@b.c", at=datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), token=uuid.UUID(int=7))
 
 TYPED: list[tuple[Any, Any]] = [
     (Check, Check("c1", "s1", ["a"])),
@@ -135,7 +135,7 @@ ALIEN: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("data", ALIEN, ids=excerpt)
+@pytest.mark.parametrize("data", ALIEN)
 async def test_without_a_type_only_exact_json_is_taken(manager_for: ManagerFor, data: Any) -> None:
     """J2: what would come back different raises `PayloadError`, and nothing is stored."""
     manager = await manager_for()
@@ -199,7 +199,7 @@ async def test_the_largest_size_is_a_setting(manager_for: ManagerFor) -> None:
         assert (await each.get_stats()).unclaimed == 1
 
 
-@pytest.mark.parametrize("payload_type", [object(), 7, "text", threading.Lock], ids=excerpt)
+@pytest.mark.parametrize("payload_type", [object(), 7, "text", threading.Lock])
 async def test_a_type_that_is_none_is_a_config_error(manager_for: ManagerFor, payload_type: Any) -> None:
     """J2: a payload type that can't be validated against raises at `get_queue`, and registers nothing."""
     manager = await manager_for()
