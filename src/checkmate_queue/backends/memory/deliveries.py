@@ -10,7 +10,7 @@ from checkmate_queue.backends.memory.state import Delivery, Job
 from checkmate_queue.core.model import Cancelled, Claim, Done, Fail, GiveBack, RetryLater
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from checkmate_queue.backends.memory.state import (
         Group,
@@ -245,12 +245,6 @@ def end_waiting(queue: QueueState, job: Job, outcome: Outcome) -> None:
     for delivery in queue.deliveries_of(job):
         if delivery.claim_number == 0:
             end(queue, delivery, outcome)
-
-
-def end_all(queue: QueueState, deliveries: Iterable[Delivery], outcome: Outcome) -> None:
-    """End these deliveries."""
-    for delivery in list(deliveries):
-        end(queue, delivery, outcome)
 
 
 def _end_delay(queue: QueueState, job: Job) -> None:

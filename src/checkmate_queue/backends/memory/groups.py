@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkmate_queue.backends.memory.deliveries import claim_unclaimed, deliver, end_all, promote
+from checkmate_queue.backends.memory.deliveries import claim_unclaimed, deliver, end, promote
 from checkmate_queue.backends.memory.leases import is_attended
 from checkmate_queue.backends.memory.state import Group
 from checkmate_queue.core.errors import InvalidArgumentError
@@ -44,8 +44,12 @@ def _is_of_use(job: Job, now: Millis) -> bool:
 
 
 def end_group(queue: QueueState, group: Group) -> None:
-    """Drop a group: its deliveries end as expired, and its lifetime counts stay with the queue."""
-    end_all(queue, group.deliveries.values(), "expired")
+    """Drop a group: its deliveries end as expired, and its lifetime counts stay with the queue.
+
+    A claim that was cancelled ends as such: its lease has lapsed, or its group would not go.
+    """
+    for delivery in list(group.deliveries.values()):
+        end(queue, delivery, "cancelled" if delivery.cancelled else "expired")
     for epoch in group.members:
         del epoch.memberships[group]
     queue.ended.update(group.ended)
