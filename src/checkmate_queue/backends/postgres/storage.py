@@ -58,8 +58,7 @@ async def _migrate(connection: Connection[Record], schema: str) -> None:
     if not meta["found"]:
         await connection.execute(f"CREATE SCHEMA {quote(schema)}")
     await connection.execute("SELECT set_config('search_path', $1, true)", f"{quote(schema)}, pg_temp")
-    for text in (*migrations()[done:], *functions()):
-        await connection.execute(text)
+    await connection.execute("\n".join((*migrations()[done:], *functions())))
     write = statement("write_meta", schema)
     await connection.execute(write, "format", str(len(migrations())))
     await connection.execute(write, "functions", str(FUNCTIONS))

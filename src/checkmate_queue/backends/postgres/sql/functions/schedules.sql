@@ -5,15 +5,20 @@ RETURNS TABLE (
     data bytea, definition text, timing text, interval_seconds double precision, cron_pattern text,
     timezone text, priority integer, misfire text, overlap boolean, drop_unclaimed boolean, first_at bigint
 ) LANGUAGE plpgsql STABLE SET search_path FROM CURRENT AS $$
+DECLARE
+    v_queue integer := (SELECT q.id FROM queue q WHERE q.name = p_queue);
+    v_ids text[] := p_ids;
 BEGIN
+    IF v_ids IS NULL THEN
+        v_ids := ARRAY(
+            SELECT s.id FROM schedule s WHERE s.queue_id = v_queue AND s.id > p_after ORDER BY s.id LIMIT p_limit
+        );
+    END IF;
     RETURN QUERY
     SELECT
         s.id, s.revision, s.anchor, s.next_at, s.last_run_at, o.last, s.data, s.definition, s.timing,
         s.interval_seconds, s.cron_pattern, s.timezone, s.priority, s.misfire, s.overlap, s.drop_unclaimed,
         s.first_at
-    FROM schedule s
-    JOIN queue q ON q.id = s.queue_id AND q.name = p_queue
-    LEFT JOIN outcome o ON o.queue_id = s.queue_id AND o.schedule = s.id
-    WHERE CASE WHEN p_ids IS NULL THEN s.id > p_after ELSE s.id = ANY (p_ids) END
-    ORDER BY s.id LIMIT CASE WHEN p_ids IS NULL THEN p_limit END;
+    FROM schedule s LEFT JOIN outcome o ON o.queue_id = s.queue_id AND o.schedule = s.id
+    WHERE s.queue_id = v_queue AND s.id = ANY (v_ids) ORDER BY s.id;
 END $$;

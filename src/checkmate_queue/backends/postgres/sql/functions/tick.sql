@@ -41,7 +41,9 @@ BEGIN
         p_kinds, p_keys, p_delays, p_attempts, p_types, p_messages, p_tracebacks
     );
     v_step := promote(v_queue, o_now, p_unclaimed_ms, v_upkeep);
-    o_readied := v_step.o_readied;
+    o_readied := v_step.o_readied + (
+        SELECT coalesce(sum(t.n), 0) FROM unnest(v_ended.o_tallies) t WHERE t.kind = 'ready'
+    );
     o_more := v_step.o_more;
     PERFORM end_jobs(v_queue, v_ended.o_keys || v_step.o_keys, v_ended.o_outcomes || v_step.o_outcomes);
     v_tallies := v_ended.o_tallies || v_step.o_tallies;
