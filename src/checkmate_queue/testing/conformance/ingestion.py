@@ -209,6 +209,7 @@ class Ingestion(Theme):
         h.clock.advance(1)
         await worker.tick()
         assert await h.offer("d") == QueueFull(2)
+        assert await h.offer("c", "a", "b") == [Added("c", False), Added("a", False), Added("b", False)]
         assert await worker.ids(1) == ["b"]
         assert await h.offer("d") == QueueFull(2)
         assert await worker.ids() == ["c", "a"]

@@ -117,6 +117,11 @@ class Statistics(Theme):
         assert stats.oldest_pending_seconds == 7.0
         assert await worker.ids(2, "g1") == ["new high", "delayed"]
         assert (await h.store.stats(h.queue)).groups["g1"].oldest_pending_seconds == 7.0
+        await worker.drain("g1")
+        await h.add("newest")
+        stats = await h.store.stats(h.queue)
+        assert stats.groups["g1"].oldest_pending_seconds == 0.0
+        assert stats.oldest_pending_seconds == 7.0
         await worker.drain("g2")
         await worker.drain("g1")
         stats = await h.store.stats(h.queue)
