@@ -125,17 +125,19 @@ class Ledger:
                 return
 
     def _sync(self, pages: list[_Page]) -> None:
+        # Whoever waited for a page may have been cancelled; it is written all the same.
+        waiting = [page.written for page in pages if page.written.set_running_or_notify_cancel()]
         lines = b"".join(page.lines for page in pages)
         try:
             while lines:
                 lines = lines[os.write(self._file, lines) :]
             os.fsync(self._file)
         except OSError as error:
-            for page in pages:
-                page.written.set_exception(error)
+            for written in waiting:
+                written.set_exception(error)
         else:
-            for page in pages:
-                page.written.set_result(None)
+            for written in waiting:
+                written.set_result(None)
 
 
 class LedgerReader:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from checkmate_queue.cli.demo.rules import Row
-from checkmate_queue.cli.demo.snapshot import GroupLine, Snapshot, Spread, WorkerLine
+from checkmate_queue.cli.demo.snapshot import GroupLine, Snapshot, WorkerLine
 from checkmate_queue.cli.demo.verdict import Verdict
 
 LINE_EVERY_SECONDS = 2.0
@@ -106,7 +106,8 @@ class PlainScreen:
             f"running {sum(s.processing for s in stats):>3,}  done {sum(s.completed for s in stats):>6,}  "
             f"failed {sum(s.failed for s in stats):>3,}  "
             f"schedules {sum(line.schedules for line in snapshot.groups):>4,}  "
-            f"{checks.queue} p50 {_median(checks.latency)} p99 {_slowest(checks.latency)}"
+            f"{checks.queue} p50 {_millis(checks.latency.median)} "
+            f"p99 {_millis(checks.latency.slowest)} ms"
         )
 
     def tell(self, news: str) -> None:
@@ -131,7 +132,10 @@ def _progress(snapshot: Snapshot, seconds: float) -> Table:
 
 
 def _groups_table(lines: Sequence[GroupLine]) -> Table:
-    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="bold cyan", show_footer=True)
+    table = Table(
+        box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="bold cyan", show_footer=True,
+        caption="latency: from ready to started", caption_justify="right",
+    )  # fmt: skip
     table.add_column("queue", footer="all", width=13, no_wrap=True)
     table.add_column("group", width=14, no_wrap=True)
     totals = {
@@ -143,9 +147,11 @@ def _groups_table(lines: Sequence[GroupLine]) -> Table:
         "schedules": sum(line.schedules for line in lines),
     }
     for name, total in totals.items():
-        table.add_column(name, footer=f"{total:,}", justify="right", width=max(6, len(name)))
-    table.add_column("p50", justify="right", width=7)
-    table.add_column("p99", justify="right", width=7)
+        table.add_column(
+            name, footer=f"{total:,}", justify="right", min_width=max(6, len(name)), no_wrap=True
+        )
+    for name in ("p50 ms", "p99 ms"):
+        table.add_column(name, justify="right", min_width=6, no_wrap=True)
     before = ""
     for line in lines:
         stats = line.stats
@@ -158,8 +164,8 @@ def _groups_table(lines: Sequence[GroupLine]) -> Table:
             _count(stats.completed),
             _count(stats.failed, "bold red"),
             _count(line.schedules),
-            _median(line.latency),
-            _slowest(line.latency),
+            _millis(line.latency.median),
+            _millis(line.latency.slowest),
         )
         before = line.queue
     return table
@@ -183,16 +189,8 @@ def _count(number: int, style: str = "") -> Text:
     return Text(f"{number:,}", style=style if number else "dim")
 
 
-def _median(spread: Spread | None) -> str:
-    return "-" if spread is None else _seconds(spread.median)
-
-
-def _slowest(spread: Spread | None) -> str:
-    return "-" if spread is None else _seconds(spread.slowest)
-
-
-def _seconds(value: float) -> str:
-    return f"{value * 1000:,.0f} ms" if value < 1 else f"{value:,.2f} s"
+def _millis(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds * 1000:,.0f}"
 
 
 # -- the end -------------------------------------------------------------------------------------

@@ -20,8 +20,8 @@ _PATTERNS = (health, permissions, exports, reminders, webhooks, syncs)
 class Spread:
     """Latency in seconds, from ready to started: half of all, and all but a hundredth, were faster."""
 
-    median: float
-    slowest: float
+    median: float | None = None
+    slowest: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class GroupLine:
     group: str
     stats: GroupStats
     schedules: int
-    latency: Spread | None
+    latency: Spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,13 @@ class Latencies:
             if entry.kind == "started" and "waited" in entry.facts:
                 insort(self._waits[entry.queue, entry.group], entry.facts["waited"])
 
-    def of(self, queue: str, group: str) -> Spread | None:
+    def of(self, queue: str, group: str) -> Spread:
         return _spread(self._waits.get((queue, group), []))
 
 
-def _spread(waits: list[float]) -> Spread | None:
+def _spread(waits: list[float]) -> Spread:
     if not waits:
-        return None
+        return Spread()
     return Spread(waits[len(waits) // 2], waits[min(len(waits) - 1, len(waits) * 99 // 100)])
 
 

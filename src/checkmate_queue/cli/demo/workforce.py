@@ -39,10 +39,13 @@ class WorkerProcess:
     def alive(self) -> bool:
         return self._process.returncode is None
 
-    def last_words(self) -> str:
-        """The last line that it wrote, for an error."""
+    def obituary(self) -> str:
+        """How it ended, and the last line that it wrote."""
+        code = self._process.returncode
+        how = f"exit code {code}" if code is None or code >= 0 else f"signal {signal.Signals(-code).name}"
         lines = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"{how}; its last line was: {last}" if last else how
 
     async def ended(self) -> int:
         return await self._process.wait()
@@ -79,7 +82,7 @@ class WorkerProcess:
             raise DemoError(f"{self.name} did not stop within {STOP_SECONDS:g} s of SIGTERM") from None
         self.state = "stopped"
         if code != 0:
-            raise DemoError(f"{self.name} ended with exit code {code}: {self.last_words()}")
+            raise DemoError(f"{self.name} (pid {self.pid}) did not stop as it should: {self.obituary()}")
 
     async def discard(self) -> None:
         """End it, however it is: nobody wants its work any more."""
@@ -133,11 +136,11 @@ class Workforce:
             self._alarm.exception()  # Looked at, so that asyncio does not report it a second time.
 
     async def _watch(self, worker: WorkerProcess) -> None:
-        code = await worker.ended()
+        await worker.ended()
         if worker.state in ("killed", "stopping", "stopped") or self._alarm.done():
             return
         self._alarm.set_exception(
-            DemoError(f"{worker.name} (pid {worker.pid}) died by itself ({code}): {worker.last_words()}")
+            DemoError(f"{worker.name} (pid {worker.pid}) ended by itself: {worker.obituary()}")
         )
 
 
