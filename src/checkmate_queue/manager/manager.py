@@ -121,6 +121,10 @@ class QueueManager:
             )
         return queue
 
+    def get_queues(self) -> list[Queue[Any]]:
+        """The queues that this process holds now."""
+        return list(self._queues.values())
+
     # -- the backend -----------------------------------------------------------------------------
 
     def get_active_plugin(self) -> str:
@@ -266,7 +270,7 @@ class QueueManager:
                 f"This QueueManager was started in process {self._process} and can't be used after a fork, "
                 f"in process {os.getpid()}; make and start one in each process"
             )
-        if asyncio.get_running_loop() is not runtime.loop:
+        if _running_loop() is not runtime.loop:
             raise QueueError(
                 "This QueueManager was started in another event loop; make one for each loop, "
                 "or call enqueue_sync"
@@ -276,19 +280,23 @@ class QueueManager:
         """The manager's loop, for a caller on another thread."""
         if not self.draining:
             self._check_not_shut_down()
-        if not self._started.wait(self._patience() if not _on_a_loop() else 0):
+        here = _running_loop()
+        if not self._started.wait(self._patience() if here is None else 0):
             raise self._not_started()
         runtime = self._runtime
         if runtime is None:
             raise QueueStoppedError("The manager was shut down; make a new QueueManager")
-        if _on_a_loop() and asyncio.get_running_loop() is runtime.loop:
+        if here is runtime.loop:
             raise QueueError("enqueue_sync would block the event loop; here, write: await queue.enqueue(...)")
         return runtime.loop
 
     def call_on_loop(self, call: Callable[..., object], *args: object) -> None:
-        """Have it called on the manager's loop."""
+        """Have it called on the manager's loop; at once, if that is where we are."""
         assert self._runtime is not None
-        self._runtime.loop.call_soon_threadsafe(call, *args)
+        if _running_loop() is self._runtime.loop:
+            call(*args)
+        else:
+            self._runtime.loop.call_soon_threadsafe(call, *args)
 
     @property
     def draining(self) -> bool:
@@ -380,9 +388,8 @@ class QueueManager:
         return await persevere(runtime.store.queues, runtime.settings.patience_seconds)
 
 
-def _on_a_loop() -> bool:
+def _running_loop() -> asyncio.AbstractEventLoop | None:
     try:
-        asyncio.get_running_loop()
+        return asyncio.get_running_loop()
     except RuntimeError:
-        return False
-    return True
+        return None

@@ -77,6 +77,11 @@ class QueueBase(Generic[T]):
         self._ended = True
 
     @property
+    def worker(self) -> Worker | None:
+        """This process's part in the queue, once it has a backend."""
+        return None if self._attached is None else self._attached.worker
+
+    @property
     def has_ended(self) -> bool:
         return self._ended
 

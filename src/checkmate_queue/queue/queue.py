@@ -215,6 +215,11 @@ class Queue(Recurring[T], Inspection[T]):
                 self._declared = declared + self._declared
                 raise
 
+    @property
+    def starting(self) -> bool:
+        """Whether a consumer that was declared after the start has not begun yet."""
+        return bool(self._tasks)
+
     def _begin(self, spec: ConsumerSpec) -> None:
         task = asyncio.get_running_loop().create_task(self._begin_logged(spec))
         self._tasks.add(task)

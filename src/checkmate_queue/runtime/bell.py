@@ -14,6 +14,11 @@ class Bell:
         self._rung = False
         self._sleeper: asyncio.Future[None] | None = None
 
+    @property
+    def sleeping(self) -> bool:
+        """Whether somebody sleeps and was not rung."""
+        return self._sleeper is not None and not self._rung
+
     def ring(self) -> None:
         """Wake the sleeper, or the next one at once. Call it on the loop."""
         self._rung = True

@@ -13,6 +13,7 @@ from checkmate_queue.core.lifecycle import (
     Happened,
     Raised,
     StoppedEarly,
+    Unreadable,
     decide,
 )
 from checkmate_queue.core.model import (
@@ -108,6 +109,11 @@ class Dispatcher(Service):
     def idle(self) -> bool:
         """Whether it has free slots that the last exchange could not fill."""
         return not self._hungry and not self._draining and self._free() > 0
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing runs, nothing is to be settled, and the last look found nothing more."""
+        return self._bell.sleeping and not (self._hungry or self.running_attempts or self._outcomes)
 
     def look(self) -> None:
         """Look for work now."""
@@ -253,6 +259,7 @@ class Dispatcher(Service):
 
     def _tell(self, attempt: Attempt, happened: Happened, settlement: Settlement) -> None:
         claim, hub = attempt.claim, self._hub
+        error = happened.error if isinstance(happened, Raised | Unreadable) else None
         match settlement:
             case Done():
                 self.completed += 1
@@ -260,7 +267,6 @@ class Dispatcher(Service):
                     seconds = asyncio.get_running_loop().time() - attempt.started_at
                     hub.emit(JobCompleted(self.queue, claim.job_id, self.group, seconds))
             case RetryLater(_, delay_ms):
-                error = happened.error if isinstance(happened, Raised) else None
                 log.info(
                     "%s/%s: attempt %d of %s failed (%r); next in %d ms",
                     self.queue, self.group, claim.attempts + 1, claim.job_id, error or happened, delay_ms,
@@ -276,7 +282,11 @@ class Dispatcher(Service):
                     "%s/%s: %s failed for good: %s: %s",
                     self.queue, self.group, claim.job_id, failure.error_type, failure.message,
                 )  # fmt: skip
-                hub.emit(JobFailed(self.queue, claim.job_id, self.group, failure.error_type, failure.message))
+                hub.emit(
+                    JobFailed(
+                        self.queue, claim.job_id, self.group, failure.error_type, failure.message, error
+                    )
+                )
             case Cancelled():
                 hub.emit(JobCancelled(self.queue, claim.job_id, self.group))
             case GiveBack():

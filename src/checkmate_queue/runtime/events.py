@@ -60,12 +60,16 @@ class JobRetried(Event):
 
 @dataclass(frozen=True, slots=True)
 class JobFailed(Event):
-    """A delivery has used its tries and is kept as failed."""
+    """A delivery has used its tries and is kept as failed.
+
+    `error` is what the handler raised, or why its payload can't be read; None for a stall or a timeout.
+    """
 
     job_id: str
     consumer_group: str
     error_type: str
     message: str
+    error: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ class Household(Protocol):
 
     def work_came(self) -> None: ...
 
+    def due_next(self, at: Millis | None) -> None: ...
+
 
 class Keeper(Service):
     """Every process that consumes a queue keeps it; two keepers at once do no harm."""
@@ -59,6 +61,11 @@ class Keeper(Service):
         """Tick now."""
         self._bell.ring()
 
+    @property
+    def quiet(self) -> bool:
+        """Whether the last tick left nothing to do."""
+        return self._bell.sleeping
+
     def due_in(self, seconds: float) -> None:
         """Something is due then: come at that time, should that be earlier than planned."""
         if time.monotonic() + seconds < self._wakes_at:
@@ -73,6 +80,7 @@ class Keeper(Service):
                 settled = []
                 await self._household.lease_lost(epoch)
                 continue
+            self._household.due_next(tick.next_at)
             released = bool(settled) or tick.readied > 0
             settled = [LapseSettlement(lapsed.group, decide_lapse(lapsed)) for lapsed in tick.lapsed]
             self._announce(tick, settled)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from checkmate_queue.core.errors import BackendUnavailableError, InvalidArgumentError, QueueStoppedError
-from checkmate_queue.core.model import Epoch, Exchange, GroupJoin, Orders
+from checkmate_queue.core.model import Epoch, Exchange, GroupJoin, Millis, Orders
 from checkmate_queue.runtime.attempt import CURRENT_ATTEMPT, Subscriber
 from checkmate_queue.runtime.dispatcher import Dispatcher
 from checkmate_queue.runtime.events import EventHub, LeaseLost
@@ -60,6 +60,7 @@ class Worker:
     ) -> None:
         self.queue = queue
         self.last_contact_at: datetime | None = None
+        self.next_due_at: Millis | None = None
         self._store = store
         self._settings = settings
         self._heart = heart
@@ -261,6 +262,7 @@ class Worker:
 
     def contacted(self, exchange: Exchange) -> None:
         self._touched()
+        self.due_next(exchange.next_at)
         if exchange.next_at is not None:
             self._keeper.due_in((exchange.next_at - exchange.now) / 1000)
 
@@ -273,6 +275,26 @@ class Worker:
         for dispatcher in self._dispatchers.values():
             if dispatcher.idle:
                 dispatcher.look()
+
+    def due_next(self, at: Millis | None) -> None:
+        self.next_due_at = at
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing can happen here before `next_due_at`, or before somebody else acts."""
+        dispatchers = self._dispatchers.values()
+        return not dispatchers or (self._keeper.quiet and all(d.quiet for d in dispatchers))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a handler runs."""
+        return any(dispatcher.running_attempts for dispatcher in self._dispatchers.values())
+
+    def look(self) -> None:
+        """Look for work in all groups, and for what is due (tests do, when they have moved their clock)."""
+        for dispatcher in self._dispatchers.values():
+            dispatcher.look()
+        self._keeper.look()
 
     @property
     def current_epoch(self) -> Epoch | None:
