@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
 from checkmate_queue.backends import discover
 from checkmate_queue.backends.plugin import BackendConfig, QueuePlugin, QueuePluginRegistry
-from checkmate_queue.core.details import Lag
 from checkmate_queue.core.errors import (
     BackendUnavailableError,
     ConfigError,
@@ -21,16 +19,14 @@ from checkmate_queue.core.errors import (
     QueueError,
     QueueStoppedError,
 )
-from checkmate_queue.core.lag import check_thresholds
-from checkmate_queue.core.model import QueueStats, Unclaimed
+from checkmate_queue.core.model import Unclaimed
 from checkmate_queue.core.validation import check_name
 from checkmate_queue.manager.address import Address
+from checkmate_queue.manager.overview import Overview
 from checkmate_queue.queue.queue import Queue
-from checkmate_queue.queue.views import aggregate
 from checkmate_queue.runtime.attempt import inside_handler
 from checkmate_queue.runtime.events import Event, EventHub
 from checkmate_queue.runtime.heart import Heart
-from checkmate_queue.runtime.lag import save_thresholds
 from checkmate_queue.runtime.patience import persevere
 from checkmate_queue.runtime.runtime import Runtime
 from checkmate_queue.runtime.worker import RuntimeSettings
@@ -43,7 +39,7 @@ DEFAULT_PATIENCE = BackendConfig.model_fields["patience_seconds"].default
 LOOK_AGAIN_SECONDS = 0.05
 
 
-class QueueManager:
+class QueueManager(Overview):
     """One process's door to a backend.
 
     `url` names the backend: `memory://`, `sqlite:///path`, or what a plugin takes; settings (`concurrency`,
@@ -144,10 +140,23 @@ class QueueManager:
 
     # -- starting and stopping -------------------------------------------------------------------
 
-    async def start(self, consume: bool = True) -> None:
+    def configure(self, **settings: Any) -> None:
+        """Replace settings before the start; wrong ones raise `ConfigError`.
+
+        They win over those that the manager was made with.
+        """
+        if self._runtime is not None:
+            raise ConfigError("The settings of a manager that was started can't be replaced")
+        self._address = self._address.with_settings(settings)
+        self._plugin = self._config = None
+        if self.registry.for_scheme(self._address.scheme):
+            self._resolve()
+
+    async def start(self, consume: bool = True, *, queues: Collection[str] | None = None) -> None:
         """Open the backend and start the consumers that were declared; starting twice has no effect.
 
-        `consume=False`: for a process that only produces although it imports declared consumers.
+        `consume=False`: for a process that only produces although it imports declared consumers. With
+        `queues`, only the declared consumers of these start.
 
         Raises `BackendUnavailableError` after the patience, `PluginNotFoundError`, and `ConfigError` for a
         storage that isn't ours or is of a newer version.
@@ -159,7 +168,7 @@ class QueueManager:
             if self._runtime is None:
                 await self._open()
             if consume and not self._consuming:
-                await self._begin_consuming()
+                await self._begin_consuming(queues)
 
     async def _open(self) -> None:
         plugin, config = await self._await_plugin()
@@ -197,12 +206,13 @@ class QueueManager:
                     raise
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
-    async def _begin_consuming(self) -> None:
+    async def _begin_consuming(self, names: Collection[str] | None) -> None:
         if self._lifespan is not None:
             await self._stack.enter_async_context(self._lifespan(self))
         try:
             for queue in list(self._queues.values()):
-                await queue.start_declared()
+                if names is None or queue.name in names:
+                    await queue.start_declared()
         except BaseException:
             await self._stack.aclose()
             raise
@@ -215,11 +225,10 @@ class QueueManager:
         """
         self._shut_down = True
         queues = [*self._queues.values(), *self._retired]
-        inside = any(queue.runs_caller() for queue in queues)
         await asyncio.gather(*(queue.stop(timeout) for queue in queues))
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_task(self._close(queues))
-        if not inside:
+        if not inside_handler() or all(queue.has_ended for queue in queues):
             await asyncio.shield(self._closing)
 
     async def _close(self, queues: list[Queue[Any]]) -> None:
@@ -332,48 +341,9 @@ class QueueManager:
 
     # -- all queues ------------------------------------------------------------------------------
 
-    async def get_aggregated_stats(self) -> QueueStats:
-        """The sums over all queues of the backend (L3); `groups` are named `<queue>/<group>`.
-
-        A queue that can't be read raises `BackendUnavailableError` that names it.
-        """
-        runtime = await self._open_runtime()
-        found: dict[str, QueueStats] = {}
-        for name in await self._queue_names(runtime):
-            try:
-                found[name] = await persevere(
-                    partial(runtime.store.stats, name), runtime.settings.patience_seconds
-                )
-            except BackendUnavailableError as error:
-                raise BackendUnavailableError(f"Queue {name!r} can't be read: {error}") from error
-        return aggregate(found)
-
-    async def get_in_flight_job_count(self) -> int:
-        """How many deliveries run now, in all processes and queues."""
-        return (await self.get_aggregated_stats()).processing
-
-    async def list_all_recurring_jobs(self) -> dict[str, list[str]]:
-        """The ids of all schedules, by queue."""
-        names = await self._queue_names(await self._open_runtime())
-        return {name: ids for name in names if (ids := await self._view(name).list_recurring_jobs())}
-
-    async def get_lag(self) -> dict[str, Lag]:
-        """How far each queue is behind (L4)."""
-        names = await self._queue_names(await self._open_runtime())
-        return {name: await self._view(name).get_lag() for name in names}
-
     def _view(self, name: str) -> Queue[Any]:
         # One to look through: whoever asks for the queue first still chooses its payload type.
         return self._queues.get(name) or Queue(name, Any, "hold", self)
-
-    async def set_lag_thresholds(self, warning: int, critical: int) -> None:
-        """Set, for all processes, from how many pending deliveries lag is signalled (L4).
-
-        Raises `InvalidArgumentError` unless 0 < warning < critical.
-        """
-        thresholds = check_thresholds(warning, critical)
-        runtime = await self._open_runtime()
-        await persevere(lambda: save_thresholds(runtime.store, thresholds), runtime.settings.patience_seconds)
 
     def on(self, event_class: type[E], callback: Callable[[E], object]) -> None:
         """Call `callback(event)`, plain or async, for each event of this class in this process."""
@@ -383,9 +353,6 @@ class QueueManager:
         self._check_not_shut_down()
         self.check_caller()
         return await self.runtime()
-
-    async def _queue_names(self, runtime: Runtime) -> list[str]:
-        return await persevere(runtime.store.queues, runtime.settings.patience_seconds)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -64,11 +64,7 @@ class QueueBase(Generic[T]):
         if self._attached is not None:
             await self._attached.outbox.drained()
             await self._attached.worker.stop(timeout)
-        self._ended = not self.runs_caller()
-
-    def runs_caller(self) -> bool:
-        """Whether the caller is one of this queue's handlers."""
-        return self._attached is not None and self._attached.worker.runs_caller()
+        self._ended = self._attached is None or self._attached.worker.has_ended
 
     async def ended(self) -> None:
         """Wait for what a stop from inside a handler left to be done."""
@@ -122,6 +118,12 @@ class QueueBase(Generic[T]):
                 await persevere(lambda: runtime.store.register(self.name), runtime.settings.patience_seconds)
                 self._attached = Attached(runtime, self.name)
         return self._attached
+
+    async def _look(self, call: Callable[[Runtime], Awaitable[R]]) -> R:
+        """Read as `_ask`, without making the queue known to the backend."""
+        self._source.check_caller()
+        runtime = await self._source.runtime()
+        return await persevere(lambda: call(runtime), runtime.settings.patience_seconds)
 
     async def _ask(self, call: Callable[[Runtime], Awaitable[R]]) -> R:
         """Call the backend's store through the runtime, as patiently as it is set."""

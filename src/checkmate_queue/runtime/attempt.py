@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -67,6 +68,19 @@ class Subscriber:
         return self.options.concurrency - self.running
 
 
+@contextmanager
+def stopping() -> Iterator[Attempt | None]:
+    """While a handler, if the caller is one, waits for others to end: no handler that stops waits for it."""
+    attempt = CURRENT_ATTEMPT.get()
+    if attempt is not None:
+        attempt.stops += 1
+    try:
+        yield attempt
+    finally:
+        if attempt is not None:
+            attempt.stops -= 1
+
+
 def inside_handler() -> bool:
     """Whether the caller is a handler, or something that a handler has called."""
     attempt = CURRENT_ATTEMPT.get()
@@ -83,7 +97,7 @@ def is_async_callable(handler: Callable[..., object]) -> bool:
 class Attempt(Cancellation):
     """A claim in the hands of a subscriber."""
 
-    __slots__ = ("begun", "claim", "end", "epoch", "started_at", "subscriber", "task")
+    __slots__ = ("begun", "claim", "end", "epoch", "started_at", "stops", "subscriber", "task")
 
     def __init__(self, claim: Claim, subscriber: Subscriber, epoch: Epoch, started_at: float) -> None:
         super().__init__()
@@ -92,6 +106,7 @@ class Attempt(Cancellation):
         self.epoch = epoch
         self.started_at = started_at
         self.begun = False
+        self.stops = 0
         self.end: Happened | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -103,6 +118,11 @@ class Attempt(Cancellation):
         self.requested = True
         # A task that is cancelled before its first step never runs at all, and would keep its slot.
         if self.begun and self.subscriber.is_async and self.task is not None:
+            self.task.cancel()
+
+    def forsake(self) -> None:
+        """Wait no longer for a plain function: the task ends, and the thread with what it does (F6)."""
+        if self.begun and not self.subscriber.is_async and self.task is not None:
             self.task.cancel()
 
     async def run(self, threads: HandlerThreads) -> Happened:
@@ -123,7 +143,7 @@ class Attempt(Cancellation):
         try:
             if subscriber.is_async:
                 await cast("Awaitable[object]", subscriber.handler(job))
-            elif raised := await self._uninterrupted(threads.call(partial(_plain, subscriber.handler, job))):
+            elif raised := await _returned(threads.call(partial(_plain, subscriber.handler, job))):
                 return self.end or Raised(raised)
         except BaseException as error:
             return self.end or Raised(error)
@@ -150,15 +170,11 @@ class Attempt(Cancellation):
             cancellation=self,
         )
 
-    async def _uninterrupted(self, future: asyncio.Future[BaseException | None]) -> BaseException | None:
-        # Whoever cancels this task ends the wait, never the thread; the slot is free when the thread is.
-        while not future.done():
-            try:
-                await asyncio.wait([future])
-            except asyncio.CancelledError:
-                if self.end is None:
-                    raise
-        return future.result()
+
+async def _returned(future: asyncio.Future[BaseException | None]) -> BaseException | None:
+    # Whoever cancels this task ends the wait, never the thread.
+    await asyncio.wait([future])
+    return future.result()
 
 
 def _plain(handler: Callable[[Job[Any]], object], job: Job[Any]) -> None:

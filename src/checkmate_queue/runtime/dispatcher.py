@@ -97,12 +97,14 @@ class Dispatcher(Service):
         self._number = 0
         self._hungry = True
         self._draining = False
+        self._revived = asyncio.Event()
 
     # -- what others tell it -----------------------------------------------------------------
 
     def add(self, subscriber: Subscriber) -> None:
         self.subscribers.append(subscriber)
         self._draining = False
+        self._revived.set()
         self.look()
 
     @property
@@ -142,11 +144,15 @@ class Dispatcher(Service):
     ) -> None:
         """Take nothing new for these subscribers (or all), and wait for what they run, but for `spare`.
 
+        `spare` is the handler that asks; nor does it wait for others that wait likewise.
+
         After `timeout` seconds the rest is cancelled and given back to the front, no attempt counted (L1).
         Without any subscriber left the loop ends.
         """
         self.subscribers = [s for s in self.subscribers if only is not None and s not in only]
         self._draining = not self.subscribers
+        if self._draining:
+            self._revived.clear()
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
         cancelled = False
@@ -166,6 +172,17 @@ class Dispatcher(Service):
                 {task: attempt for task, attempt in left.items() if not attempt.subscriber.is_async}
             )
         self._bell.ring()
+
+    async def drained(self, timeout: float) -> bool:
+        """Wait until the last outcomes are written or a new subscriber came; False after `timeout` seconds."""
+        ended = asyncio.create_task(self.joined())
+        revived = asyncio.create_task(self._revived.wait())
+        done, rest = await asyncio.wait(
+            [ended, revived], timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in rest:
+            task.cancel()
+        return bool(done)
 
     # -- the loop ----------------------------------------------------------------------------
 
@@ -298,12 +315,17 @@ class Dispatcher(Service):
         return {
             attempt.task: attempt
             for attempt in self.running_attempts.values()
-            if attempt is not spare and attempt.task and (only is None or attempt.subscriber in only)
+            if attempt is not spare
+            and not (spare and attempt.stops)
+            and attempt.task
+            and (only is None or attempt.subscriber in only)
         }
 
     def _abandon(self, left: dict[asyncio.Task[None], Attempt]) -> None:
         """Give back what would not end; what it still does is nobody's any more."""
         for attempt in left.values():
+            if self.running_attempts.get(attempt.claim.key) is not attempt:
+                continue  # Another stop, or a lost lease, was first.
             log.warning(
                 "%s/%s: the handler of %s did not end in time; its delivery is given back",
                 self.queue, self.group, attempt.claim.job_id,
@@ -311,3 +333,4 @@ class Dispatcher(Service):
             del self.running_attempts[attempt.claim.key]
             self._detached.add(attempt)
             self._outcomes.append(GiveBack(attempt.claim.key))
+            attempt.forsake()

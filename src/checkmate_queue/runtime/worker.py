@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from checkmate_queue.core.errors import BackendUnavailableError, InvalidArgumentError, QueueStoppedError
 from checkmate_queue.core.model import Epoch, Exchange, GroupJoin, Millis, Orders
-from checkmate_queue.runtime.attempt import CURRENT_ATTEMPT, Subscriber
+from checkmate_queue.runtime.attempt import Subscriber, inside_handler, stopping
 from checkmate_queue.runtime.dispatcher import Dispatcher
 from checkmate_queue.runtime.events import EventHub, LeaseLost
 from checkmate_queue.runtime.heart import Heart
@@ -99,26 +99,26 @@ class Worker:
     async def unsubscribe(self, subscriber: Subscriber, unregister: bool, timeout: float | None) -> None:
         """Stop one consumer; with the last one of a group the process leaves the group."""
         dispatcher = self._dispatchers.get(subscriber.group)
-        if dispatcher is None or subscriber not in dispatcher.subscribers:
+        if dispatcher is None:
             return
-        await dispatcher.drain(CURRENT_ATTEMPT.get(), timeout, [subscriber])
-        if not dispatcher.subscribers:
-            await self._finish([dispatcher], unregister)
+        with stopping() as spare:
+            await dispatcher.drain(spare, timeout, [subscriber])
+            if not dispatcher.subscribers:
+                await self._finish([dispatcher], unregister)
 
     async def stop(self, timeout: float | None = None) -> None:
         """Drain all groups and leave the queue (L1)."""
         self._stopping = True
-        spare = CURRENT_ATTEMPT.get()
-        dispatchers = list(self._dispatchers.values())
-        await asyncio.gather(*(dispatcher.drain(spare, timeout) for dispatcher in dispatchers))
-        await self._finish(dispatchers, unregister=False)
+        async with self._membership:  # A join under way is through, or will find that it is too late.
+            dispatchers = list(self._dispatchers.values())
+        with stopping() as spare:
+            await asyncio.gather(*(dispatcher.drain(spare, timeout) for dispatcher in dispatchers))
+            await self._finish(dispatchers, unregister=False)
 
-    def runs_caller(self) -> bool:
-        """Whether the caller is a handler that this worker runs."""
-        attempt = CURRENT_ATTEMPT.get()
-        return attempt is not None and any(
-            attempt in dispatcher.running_attempts.values() for dispatcher in self._dispatchers.values()
-        )
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing of a stop is left to be done."""
+        return not self._tasks
 
     async def ended(self) -> None:
         """Wait for what a stop from inside a handler left to be done."""
@@ -127,8 +127,8 @@ class Worker:
 
     async def _finish(self, dispatchers: Sequence[Dispatcher], unregister: bool) -> None:
         closing = self._close(dispatchers, unregister)
-        if self.runs_caller():
-            # A handler that stops its own consumer can't wait for itself: the rest is done when it ends.
+        if inside_handler() and any(dispatcher.running_attempts for dispatcher in dispatchers):
+            # A handler can't wait for itself, nor for one that waits for it: the rest is done when they end.
             task = asyncio.create_task(closing)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -140,7 +140,7 @@ class Worker:
         while any(dispatcher.running_attempts for dispatcher in dispatchers):
             await asyncio.wait([a.task for d in dispatchers for a in d.running_attempts.values() if a.task])
         deadline = self._settings.stop_patience_seconds
-        written = await asyncio.gather(*(dispatcher.joined(deadline) for dispatcher in dispatchers))
+        written = await asyncio.gather(*(dispatcher.drained(deadline) for dispatcher in dispatchers))
         if not all(written):
             log.error("%s: stopped with the backend away; what ran is delivered again", self.queue)
         async with self._membership:
@@ -201,6 +201,13 @@ class Worker:
     def _new_life(self) -> str:
         self._worker_name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
         return self._worker_name
+
+    @property
+    def subscribers(self) -> list[Subscriber]:
+        """All that consume here now; a copy, so that other threads may look."""
+        return [
+            subscriber for each in list(self._dispatchers.values()) for subscriber in list(each.subscribers)
+        ]
 
     # -- losing the lease ------------------------------------------------------------------------
 
