@@ -305,6 +305,19 @@ class Replacing(Theme):
         await put(h)
         assert len(await worker.ids()) == 1
 
+    async def test_due_time_whose_job_still_runs_makes_no_second_one(self, h: Harness) -> None:
+        """R3: replaced so that a due time comes again, the schedule moves on and its old job is the one."""
+        worker = await h.worker("w", "g")
+        schedule = await put(h)
+        due = due_of(schedule)
+        await fire(h, schedule)
+        claim = await worker.one()
+        again = await put(h, definition="other", timing="other", first_at=due)
+        await fire(h, again)
+        assert await worker.ids() == []
+        assert (await worker.tick()).due == []
+        await worker.complete(claim)
+
     async def test_other_jobs_stay(self, h: Harness) -> None:
         """R4: neither users' jobs nor other schedules' are touched."""
         worker = await h.worker("w", "g")

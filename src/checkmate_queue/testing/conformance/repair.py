@@ -53,6 +53,28 @@ class Cancelling(Theme):
         assert await worker.ids() == []
         assert await h.accepts("a")
 
+    async def test_given_back_delivery_is_removed(self, h: Harness) -> None:
+        """L12: what was given back waits, and is removed from the front like any other."""
+        worker = await h.worker("w", "g")
+        await h.add("a", "b", "c")
+        a, b = await worker.claim(2)
+        await worker.settle(GiveBack(a.key), GiveBack(b.key))
+        assert await h.store.cancel(h.queue, "a") == CancelResult(1, 0)
+        assert await worker.ids() == ["b", "c"]
+
+    async def test_removing_many_keeps_the_order_of_the_rest(self, h: Harness) -> None:
+        """J5: 180 of 300 waiting jobs are removed; the others start in their order."""
+        worker = await h.worker("w", "g")
+        jobs = [NewJob(f"job {number}", b"", number % 3) for number in range(300)]
+        await h.add(*jobs)
+        claims = await worker.claim(30)
+        await worker.settle(*(GiveBack(claim.key) for claim in claims))
+        for number in range(300):
+            if number % 5 < 3:
+                await h.store.cancel(h.queue, f"job {number}")
+        left = [job for number, job in enumerate(jobs) if number % 5 >= 3]
+        assert await worker.drain(batch=7) == [job.id for job in sorted(left, key=lambda job: -job.priority)]
+
     async def test_running_delivery_is_told(self, h: Harness) -> None:
         """L12: its worker hears of it with the next heartbeat and exchange, until it has settled."""
         worker, other = await h.worker("w", "g", "g2"), await h.worker("other", "g")
@@ -128,15 +150,17 @@ class Cancelling(Theme):
 
     async def test_lapsed_claim_that_waits_for_settlement(self, h: Harness) -> None:
         """L12: a lapsed claim is cancelled like a running one: it ends whichever way it is settled."""
-        worker, keeper = await h.worker("w", "g"), await h.worker("keeper", "g")
-        await h.add("a")
-        await worker.one()
-        await h.travel(31, keeper)
-        (lapsed,) = await lapsed_of(keeper)
-        await h.store.cancel(h.queue, "a")
-        await keeper.tick(give_back(lapsed))
-        assert await keeper.ids() == []
-        assert await h.accepts("a")
+        for group in ("g", "other"):
+            worker, keeper = await h.worker("w", "g"), await h.worker(f"keeper of {group}", group)
+            await h.add("a")
+            await worker.one()
+            await h.travel(31, keeper)
+            (lapsed,) = await lapsed_of(keeper)
+            await h.store.cancel(h.queue, "a")
+            await keeper.tick(give_back(lapsed))
+            assert await (await h.worker("heir", "g")).ids() == []
+            assert await h.accepts("a")
+            await h.store.cancel(h.queue, "a")
 
     async def test_result_counts_every_group(self, h: Harness) -> None:
         """L12: how many deliveries were removed, and how many running ones told; again counts again."""
