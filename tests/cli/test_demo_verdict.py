@@ -244,6 +244,10 @@ def test_a_spoilt_run_is_found_out(kind: str, number: int, spoil: Spoil) -> None
         (without(kind="sent", job="event:1"), "never answered"),
         (without(kind="ready", process="worker-2"), "worker-2 is process"),
         (
+            lambda es: [*es, Entry("remnant", CUT, "producer", "syncs", job="x", facts={"state": "pending"})],
+            "x is still in syncs, pending",
+        ),
+        (
             lambda es: [*es, Entry("lease-lost", CUT, "worker-2", "exports")],
             "worker-2 lost its lease on exports",
         ),

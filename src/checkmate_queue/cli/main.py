@@ -22,6 +22,7 @@ app = typer.Typer(
     help="A job queue with pluggable backends.",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
 )
 
 
@@ -64,6 +65,8 @@ def demo(
         _fail(f"demo: {error}", 1)
     except (KeyboardInterrupt, asyncio.CancelledError):
         _fail("demo: interrupted; the workers were stopped", INTERRUPTED)
+    except Exception as error:
+        _fail(f"demo: this is a bug: {type(error).__name__}: {error}", 1)
     raise typer.Exit(0 if ok else 1)
 
 

@@ -34,6 +34,7 @@ from checkmate_queue.cli.demo.web_server import WebServer
 T = TypeVar("T")
 
 DRAIN_SECONDS = 20.0
+SETTLE_SECONDS = 5.0
 LOOK_AGAIN_SECONDS = 0.3
 FRAME_SECONDS = 0.25
 PRODUCERS = 5
@@ -154,6 +155,7 @@ class Show:
         await self._show()
         await self._crew.stop()
         await exports.inspect(office)
+        await self._note_remnants()
         self._phase = "done"
         await self._show()
         return self._judge()
@@ -161,12 +163,26 @@ class Show:
     async def _drain(self) -> None:
         """Wait, not for ever, until everything that was sent has been seen."""
         deadline = time.monotonic() + DRAIN_SECONDS
+        self._observer.look()
         while missing := (await asyncio.to_thread(self._judge)).missing:
             if time.monotonic() > deadline:
                 self._screen.tell(f"{missing:,} deliveries did not come within {DRAIN_SECONDS:g} s")
                 return
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
             self._observer.look()
+
+    async def _note_remnants(self) -> None:
+        """A queue whose work is done must be empty; what the last handlers settle may take a moment."""
+        ledger, deadline = self._office.ledger, time.monotonic() + SETTLE_SECONDS
+        while remnants := [
+            ledger.entry("remnant", queue=queue.name, job=job.id, facts={"state": job.state})
+            for queue in queues_of(self._office.manager)
+            for job in await queue.list_jobs()
+        ]:
+            if time.monotonic() > deadline:
+                await ledger.write(*remnants)
+                return
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     def _judge(self) -> Verdict:
         return judge(self._observer.history(), kill_wanted=not self._plan.in_process)

@@ -56,15 +56,12 @@ class History:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.sent: dict[str, list[Entry]] = defaultdict(list)
+        self.noted: dict[Kind, list[Entry]] = defaultdict(list)
         self.unanswered: dict[tuple[str, str], int] = defaultdict(int)
-        self.scheduled: list[Entry] = []
         self.runs: dict[Delivery, list[Run]] = defaultdict(list)
         self.effects: dict[tuple[str, str], list[Entry]] = defaultdict(list)
-        self.hired: list[Entry] = []
         self.ready: dict[str, list[int]] = defaultdict(list)
-        self.joined: list[Entry] = []
         self.left: dict[str, Entry] = {}
-        self.lost_leases: list[Entry] = []
         self.kills: list[Kill] = []
         self.killed: set[str] = set()
         self.cut: float | None = None
@@ -100,19 +97,12 @@ class History:
                 return
 
     def _add_event(self, entry: Entry) -> None:
+        self.noted[entry.kind].append(entry)
         match entry.kind:
-            case "hired":
-                self.hired.append(entry)
             case "ready":
                 self.ready[entry.process].append(int(entry.facts["pid"]))
-            case "scheduled":
-                self.scheduled.append(entry)
-            case "joined":
-                self.joined.append(entry)
             case "left":
                 self.left[entry.process] = entry
-            case "lease-lost":
-                self.lost_leases.append(entry)
             case "cut":
                 self.cut = entry.at
             case "frozen":

@@ -31,14 +31,14 @@ ORDER_SLACK = 0.25
 def judge_health(history: History) -> Row:
     """Each due time up to the cut is on the schedule's grid and ran once, not before its time."""
     row = Row("1  recurring health checks")
-    occurrences: dict[str, dict[float, str]] = {entry.job: {} for entry in history.scheduled}
+    occurrences: dict[str, dict[float, str]] = {entry.job: {} for entry in history.noted["scheduled"]}
     for job in history.ran(health.QUEUE, health.GROUP):
         schedule = job.rpartition(":")[0]
         if schedule in occurrences:
             occurrences[schedule][health.due_at(job)] = job
         else:
             row.wrong.append(f"{job} ran, but nobody scheduled it")
-    for entry in history.scheduled:
+    for entry in history.noted["scheduled"]:
         _judge_schedule(history, row, entry, occurrences[entry.job])
     down = sum(
         run.facts.get("up") is False
@@ -46,7 +46,7 @@ def judge_health(history: History) -> Row:
         if delivery.queue == health.QUEUE
         for run in history.finished(delivery)
     )
-    row.note = f"{len(history.scheduled):,} schedules; {down:,} checks found their target down"
+    row.note = f"{len(history.noted['scheduled']):,} schedules; {down:,} checks found their target down"
     return row
 
 
@@ -95,8 +95,8 @@ def judge_broadcast(history: History) -> Row:
     """Each process saw each change that was told while its group was registered, in order."""
     row = Row("2a permission changes, each process")
     changes = history.sent.get(permissions.QUEUE, [])
-    groups: dict[str, list[Entry]] = {permissions.group_of(entry.job): [] for entry in history.hired}
-    for entry in history.joined:
+    groups: dict[str, list[Entry]] = {permissions.group_of(entry.job): [] for entry in history.noted["hired"]}
+    for entry in history.noted["joined"]:
         groups.setdefault(entry.group, []).append(entry)
     for group, joins in groups.items():
         if joins:

@@ -32,6 +32,7 @@ Kind: TypeAlias = Literal[
     "postponed",  # it asks to be tried again after `delay`
     "failed",  # it failed by an error
     "effect",  # somebody outside the handler saw what it did
+    "remnant",  # after all was done a job was still in the queue
     "frozen",  # a worker stands still, about to be killed
     "killed",
 ]

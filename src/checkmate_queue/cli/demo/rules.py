@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from checkmate_queue.cli.demo.history import Delivery, History
+from checkmate_queue.cli.demo.history import Delivery, History, Run
 from checkmate_queue.cli.demo.ledger import Entry
 
 CLOCK_STEP = 0.001
@@ -46,8 +46,7 @@ def check_delivery(history: History, row: Row, delivery: Delivery, seen_by: int 
     runs = history.runs.get(delivery, [])
     finished = history.finished(delivery)
     if not finished:
-        begun = f"; it was begun {len(runs)} times" if runs else ""
-        row.lost.append(f"{delivery.job} was never finished by {delivery.group}{begun}")
+        row.lost.append(f"{delivery.job} was never finished by {delivery.group}: {_so_far(runs)}")
         return
     row.seen += 1
     check_once(history, row, delivery)
@@ -56,6 +55,14 @@ def check_delivery(history: History, row: Row, delivery: Delivery, seen_by: int 
         row.wrong.append(f"{delivery.job} is said to be done, but nobody has seen it")
     elif seen_by is not None and seen_by > (2 if excused else 1):
         row.twice.append(f"the work of {delivery.job} was seen {seen_by} times")
+
+
+def _so_far(runs: Sequence[Run]) -> str:
+    if not runs:
+        return "it never began"
+    last = runs[-1]
+    how = last.facts.get("error") or last.outcome or "no end"
+    return f"it began {len(runs)} time(s), the last time on {last.process}, with {how}"
 
 
 def check_once(history: History, row: Row, delivery: Delivery) -> None:
@@ -67,7 +74,7 @@ def check_once(history: History, row: Row, delivery: Delivery) -> None:
         if count == 2 and history.interrupted(delivery, attempt):
             row.again += 1
         else:
-            who = " and ".join(run.process for run in runs if run.attempt == attempt)
+            who = " and ".join(sorted({run.process for run in runs if run.attempt == attempt}))
             row.twice.append(f"{delivery.job} ran {count} times in {delivery.group}, on {who}")
     last = max((run.attempt for run in runs), default=0)
     for run in history.finished(delivery):

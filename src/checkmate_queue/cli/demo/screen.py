@@ -157,7 +157,7 @@ def _groups_table(lines: Sequence[GroupLine]) -> Table:
         stats = line.stats
         table.add_row(
             line.queue if line.queue != before else "",
-            line.group or "-",
+            line.group,
             _count(stats.pending),
             _count(stats.delayed),
             _count(stats.processing, "green"),

@@ -6,12 +6,16 @@ import asyncio
 from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from checkmate_queue import GroupStats, Queue, QueueManager, QueueStats
 from checkmate_queue.cli.demo.ledger import Entry
 from checkmate_queue.cli.demo.patterns import exports, health, permissions, reminders, syncs, webhooks
+
+NO_GROUP = "-"
+GONE_GROUPS = "(gone)"
+"""What groups that were dropped had done."""
 
 _PATTERNS = (health, permissions, exports, reminders, webhooks, syncs)
 
@@ -26,7 +30,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class GroupLine:
-    """A consumer group of a queue; without a name, what of the queue is in no group."""
+    """A consumer group of a queue."""
 
     queue: str
     group: str
@@ -98,20 +102,13 @@ async def group_lines(manager: QueueManager, latencies: Latencies) -> list[Group
 
 
 def _groups(numbers: QueueStats) -> list[tuple[str, GroupStats]]:
-    """The groups by name; what waits for its start delay is in no group and gets a line of its own."""
-    groups = sorted(numbers.groups.items()) or [("", GroupStats())]
-    waiting = numbers.delayed - sum(group.delayed for _, group in groups)
-    first_name, first = groups[0]
-    if not waiting:
-        return groups
-    return [(first_name, _with_delayed(first, waiting)), *groups[1:]]
-
-
-def _with_delayed(stats: GroupStats, more: int) -> GroupStats:
-    return GroupStats(
-        pending=stats.pending,
-        delayed=stats.delayed + more,
-        processing=stats.processing,
-        completed=stats.completed,
-        failed=stats.failed,
+    """The groups by name. The first also shows what waits for its start delay, which is in no group."""
+    groups = sorted(numbers.groups.items()) or [(NO_GROUP, GroupStats())]
+    delayed = numbers.delayed - sum(group.delayed for _, group in groups)
+    (name, first), *others = groups
+    gone = GroupStats(
+        completed=numbers.completed - sum(group.completed for _, group in groups),
+        failed=numbers.failed - sum(group.failed for _, group in groups),
     )
+    last = [(GONE_GROUPS, gone)] if gone.completed or gone.failed else []
+    return [(name, replace(first, delayed=first.delayed + delayed)), *others, *last]

@@ -60,15 +60,17 @@ def _general(history: History, kill_wanted: bool) -> list[str]:
         for (queue, job), count in history.unanswered.items()
         if count > 0
     ]
-    for entry in history.hired:
+    for entry in history.noted["hired"]:
         if history.ready[entry.job] != [entry.facts["pid"]]:
             problems.append(
                 f"{entry.job} is process {entry.facts['pid']}, but ready was {history.ready[entry.job]}"
             )
-    for entry in history.lost_leases:
+    for entry in history.noted["lease-lost"]:
         problems.append(
             f"{entry.process} lost its lease on {entry.queue} though it lived: was this machine overloaded?"
         )
+    for entry in history.noted["remnant"]:
+        problems.append(f"{entry.job} is still in {entry.queue}, {entry.facts['state']}, after all was done")
     if kill_wanted:
         killed = [kill for kill in history.kills if kill.process in history.killed]
         if not killed:
