@@ -6,17 +6,17 @@ draws follows from the verbs that the store has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import hypothesis.strategies as st
-from hypothesis.stateful import initialize, precondition, rule
+from hypothesis.stateful import initialize, rule
 
 from checkmate_queue.core.model import (
-    Added,
     Cancelled,
     Done,
+    Epoch,
     Exchange,
     Fail,
     Failure,
@@ -32,61 +32,22 @@ from checkmate_queue.core.model import (
     Tick,
 )
 from tests.model import strategies, views
+from tests.model.drawing import (
+    anyway,
+    drawn_as,
+    one_of,
+    some_clients,
+    some_failed,
+    some_groups,
+    some_ids,
+    some_plans,
+    when,
+)
 from tests.model.records import Claimed
-from tests.model.reference import FULL
-from tests.model.world import QUEUE, UNKNOWN_KEY, Client, World
+from tests.model.world import UNKNOWN_KEY, Client, World
 
 BOOM = Failure("Boom", "it broke", "Traceback …")
 STALLED = Failure("stalled", "the worker lost its lease")
-
-RuleT = TypeVar("RuleT", bound=Callable[..., None])
-
-
-def when(holds: Callable[[World], object], *verbs: str) -> Callable[[RuleT], RuleT]:
-    """Draw a rule only where it can do something, and for stores that have these verbs."""
-    return precondition(lambda machine: machine.verbs.issuperset(verbs) and bool(holds(machine)))
-
-
-def drawn_as(name: str) -> Callable[[RuleT], RuleT]:
-    """Another way to draw a rule, which so is drawn more often: it is enabled and printed as that one."""
-
-    def rename(function: RuleT) -> RuleT:
-        function.__name__ = name
-        return function
-
-    return rename
-
-
-def one_of(choices: Callable[[World], Sequence[Any]]) -> st.SearchStrategy[Any]:
-    """One of the things that the machine has at this moment."""
-    return st.runner().flatmap(lambda machine: st.sampled_from(choices(machine)))
-
-
-def anyway(machine: World) -> bool:
-    return True
-
-
-def some_clients(machine: World) -> list[str]:
-    return sorted(machine.clients)
-
-
-def some_failed(machine: World) -> list[str]:
-    return sorted({entry.job.new.id for entry in machine.model.entries})
-
-
-def some_ids(machine: World) -> list[str]:
-    """Living jobs, and one that most likely is not."""
-    living = [job.new.id for job in machine.model.jobs]
-    return [*living, strategies.IDS[-1]] if living else []
-
-
-def some_groups(machine: World) -> list[str]:
-    return sorted(machine.model.groups)
-
-
-def some_plans(machine: World) -> list[tuple[str, int, int]]:
-    """Schedules as they were read lately."""
-    return [(name, revision, at) for name, revision, at in machine.seen_plans if at is not None][-4:]
 
 
 class QueueMachine(World):
@@ -108,7 +69,7 @@ class QueueMachine(World):
 
     def end(self) -> None:
         """A fenced queue refuses what writes, and shows what it showed."""
-        self.run(self.store.fence(QUEUE, "elsewhere"))
+        self.run(self.store.fence(self.queue, "elsewhere"))
         self.model.fenced = True
         self.add([[NewJob("late", b"0")]])
         for role in self.clients:
@@ -140,10 +101,10 @@ class QueueMachine(World):
 
     @rule(units=strategies.units)
     def add(self, units: list[list[NewJob]]) -> None:
-        seen = self.ask(lambda: self.store.add(QUEUE, units))
+        seen = self.ask(lambda: self.store.add(self.queue, units))
         full = [isinstance(answer, QueueFull) for answer in seen] if isinstance(seen, list) else []
         if answers := self.agree(seen, lambda: self.model.add(units, full or [False] * len(units))):
-            assert [_plain(answer) for answer in answers[0]] == answers[1]
+            views.same_added(*answers)
 
     @rule(units=st.lists(st.lists(strategies.jobs(), min_size=1, max_size=1), min_size=1, max_size=4))
     @drawn_as("add")
@@ -157,7 +118,7 @@ class QueueMachine(World):
         client = self.clients.get(role)
         worker = client.worker if client else f"{role}.{self.crashes}"
         lease = strategies.LEASES[role]
-        seen = self.ask(lambda: self.store.join(QUEUE, worker, joins, lease), role)
+        seen = self.ask(lambda: self.store.join(self.queue, worker, joins, lease), role)
         if answers := self.agree(seen, lambda: self.model.join(worker, joins, lease)):
             epoch, number = answers
             self.names.epoch(number, epoch)
@@ -296,15 +257,27 @@ class QueueMachine(World):
         ]
         translated = [LapseSettlement(lapse.group, self.translated(lapse.settlement)) for lapse in settled]
         seen = self.ask(lambda: self.store.tick(client.epoch, translated), role)
+        if isinstance(seen, Tick):
+            seen = self.whole_tick(client.epoch, seen)
         dropped = self.gone_groups(seen)
         if answers := self.agree(seen, lambda: self.model.tick(client.number, settled, dropped)):
             self.same_tick(*answers, client)
+
+    def whole_tick(self, epoch: Epoch, tick: Tick) -> Tick:
+        """What an engine does in batches, taken together."""
+        for _ in range(99):
+            if not tick.more:
+                break
+            more = self.run(self.inspector.tick(epoch))
+            readied, dropped = tick.readied + more.readied, tick.dropped + more.dropped
+            tick = replace(more, readied=readied, dropped=dropped)
+        return tick
 
     def gone_groups(self, seen: Tick | str) -> list[str]:
         """The groups that the model has and the store has not, where that can be seen."""
         if "groups" not in self.verbs:
             return seen.dropped if isinstance(seen, Tick) else []
-        left = {group.name for group in self.run(self.inspector.groups(QUEUE))}
+        left = {group.name for group in self.run(self.inspector.groups(self.queue))}
         return [name for name in self.model.groups if name not in left]
 
     def same_tick(self, seen: Tick, expected: dict[str, Any], client: Client) -> None:
@@ -318,7 +291,7 @@ class QueueMachine(World):
         assert seen.pending == expected["pending"], "pending"
         low, high = expected["readied"]
         assert low <= seen.readied <= high, "readied"
-        assert (seen.abandoned, seen.more) == ([], False)
+        assert (seen.abandoned, seen.more) == ([], False), "abandoned, more"
         self.check_next_at(seen.next_at, self.model.due_times() + self.model.end_times(client.number))
 
     @when(lambda machine: len(machine.clients) > 1)
@@ -334,7 +307,7 @@ class QueueMachine(World):
     @rule(fields=strategies.schedule_specs(), first_in=st.sampled_from((-7.0, 0.0, 5.0)))
     def put_schedule(self, fields: dict[str, Any], first_in: float) -> None:
         spec = strategies.new_schedule(fields, self.clock() + round(first_in * 1000))
-        seen = self.ask(lambda: self.store.put_schedule(QUEUE, spec))
+        seen = self.ask(lambda: self.store.put_schedule(self.queue, spec))
         if answers := self.agree(seen, lambda: self.model.put_schedule(spec)):
             schedule, plan = answers
             views.same_schedule(self.names, plan, schedule)
@@ -343,7 +316,7 @@ class QueueMachine(World):
     @when(lambda machine: machine.model.plans, "drop_schedule")
     @rule(schedule_id=st.sampled_from(strategies.SCHEDULES))
     def drop_schedule(self, schedule_id: str) -> None:
-        seen = self.ask(lambda: self.store.drop_schedule(QUEUE, schedule_id))
+        seen = self.ask(lambda: self.store.drop_schedule(self.queue, schedule_id))
         self.same(seen, lambda: self.model.drop_schedule(schedule_id))
 
     @when(some_plans, "fire")
@@ -356,7 +329,7 @@ class QueueMachine(World):
         firing = Firing(schedule_id, revision, next_at, after, due)
         theirs = replace(firing, revision=self.names.revisions[revision])
         number = 1 + twice
-        seen = self.ask(lambda: self.store.fire(QUEUE, [theirs] * number))
+        seen = self.ask(lambda: self.store.fire(self.queue, [theirs] * number))
         self.same(seen, lambda: self.model.fire([firing] * number))
         self.seen_plans.append((schedule_id, revision, after))
 
@@ -365,26 +338,26 @@ class QueueMachine(World):
     @when(anyway, "set_paused")
     @rule(paused=st.sampled_from((False, False, True)))
     def set_paused(self, paused: bool) -> None:
-        seen = self.ask(lambda: self.store.set_paused(QUEUE, paused))
+        seen = self.ask(lambda: self.store.set_paused(self.queue, paused))
         self.same(seen, lambda: self.model.set_paused(paused))
 
     @when(some_ids, "cancel")
     @rule(job_id=one_of(some_ids))
     def cancel(self, job_id: str) -> None:
-        seen = self.ask(lambda: self.store.cancel(QUEUE, job_id))
+        seen = self.ask(lambda: self.store.cancel(self.queue, job_id))
         if answers := self.agree(seen, lambda: self.model.cancel(job_id)):
             assert (answers[0].removed, answers[0].signalled) == answers[1]
 
     @when(some_failed, "retry_failed")
     @rule(job_id=one_of(some_failed), group=st.none() | strategies.groups)
     def retry_failed(self, job_id: str, group: str | None) -> None:
-        seen = self.ask(lambda: self.store.retry_failed(QUEUE, job_id, group))
+        seen = self.ask(lambda: self.store.retry_failed(self.queue, job_id, group))
         self.same(seen, lambda: self.model.retry_failed(job_id, group))
 
     @when(some_failed, "discard_failed")
     @rule(job_id=st.none() | one_of(some_failed), group=st.none() | strategies.groups)
     def discard_failed(self, job_id: str | None, group: str | None) -> None:
-        seen = self.ask(lambda: self.store.discard_failed(QUEUE, job_id, group))
+        seen = self.ask(lambda: self.store.discard_failed(self.queue, job_id, group))
         self.same(seen, lambda: self.model.discard_failed(job_id, group))
 
     @when(some_groups, "drop_group")
@@ -393,18 +366,14 @@ class QueueMachine(World):
         someone = any(group in life.groups for life in self.model.lives)
         if someone and any(due <= self.clock() for due in self.model.due_times()):
             return  # whether a refused call promotes is open
-        seen = self.ask(lambda: self.store.drop_group(QUEUE, group))
+        seen = self.ask(lambda: self.store.drop_group(self.queue, group))
         self.same(seen, lambda: self.model.drop_group(group))
 
     @when(some_groups, "rename_group")
     @rule(old=one_of(some_groups), new=strategies.groups)
     def rename_group(self, old: str, new: str) -> None:
-        seen = self.ask(lambda: self.store.rename_group(QUEUE, old, new))
+        seen = self.ask(lambda: self.store.rename_group(self.queue, old, new))
         self.same(seen, lambda: self.model.rename_group(old, new))
-
-
-def _plain(answer: list[Added] | QueueFull) -> object:
-    return FULL if isinstance(answer, QueueFull) else [tuple(added) for added in answer]
 
 
 def _settled(outcome: str, key: int) -> Settlement | None:

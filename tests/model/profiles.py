@@ -1,22 +1,47 @@
-"""How many histories, and how long."""
+"""How many histories, and how long; and on which store."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+from hypothesis.stateful import run_state_machine_as_test
+
+from checkmate_queue.testing.conformance import ALL_VERBS, Storage
+from tests.model.world import World
 
 SHORT_STEPS = 100
 LONG_STEPS = 200
 
 
-def short_histories(machine: type[RuleBasedStateMachine], examples: int) -> None:
+def short_histories(
+    machine: type[World],
+    make_storage: Callable[[], Storage],
+    verbs: frozenset[str] = ALL_VERBS,
+    *,
+    examples: int,
+) -> None:
     """The same histories in every run, so that a change breaks or does not."""
-    run_state_machine_as_test(machine, settings=_profile(examples, SHORT_STEPS, derandomize=True))
+    profile = _profile(examples, SHORT_STEPS, derandomize=True)
+    run_state_machine_as_test(_machine_on(machine, make_storage, verbs), settings=profile)
 
 
-def long_histories(machine: type[RuleBasedStateMachine], examples: int) -> None:
+def long_histories(
+    machine: type[World],
+    make_storage: Callable[[], Storage],
+    verbs: frozenset[str] = ALL_VERBS,
+    *,
+    examples: int,
+) -> None:
     """New histories in every run; a failing one prints the blob that repeats it."""
-    run_state_machine_as_test(machine, settings=_profile(examples, LONG_STEPS, derandomize=False))
+    profile = _profile(examples, LONG_STEPS, derandomize=False)
+    run_state_machine_as_test(_machine_on(machine, make_storage, verbs), settings=profile)
+
+
+def _machine_on(
+    machine: type[World], make_storage: Callable[[], Storage], verbs: frozenset[str]
+) -> type[World]:
+    return type(machine.__name__, (machine,), {"make_storage": staticmethod(make_storage), "verbs": verbs})
 
 
 def _profile(examples: int, steps: int, *, derandomize: bool) -> settings:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from checkmate_queue.core.model import (
     Cancelled,
@@ -24,6 +24,8 @@ from tests.model.foundation import Foundation
 from tests.model.records import Claimed, Delivery, Group, Job, Life, Member, Plan, Refused
 
 FULL = "full"
+Outcome: TypeAlias = str | list[tuple[str, bool | None]]
+"""What became of a unit: `FULL`, or for each job whether it was created, None where that is open."""
 
 
 class Model(Foundation):
@@ -31,22 +33,21 @@ class Model(Foundation):
 
     # -- ingestion -------------------------------------------------------------------------------
 
-    def add(
-        self, units: Sequence[Sequence[NewJob]], seen_full: Sequence[bool]
-    ) -> list[str | list[tuple[str, bool]]]:
+    def add(self, units: Sequence[Sequence[NewJob]], seen_full: Sequence[bool]) -> list[Outcome]:
         """`seen_full` decides where overdue deliveries leave it open whether the queue is full."""
         self.contact()
         return [self.add_unit(unit, full) for unit, full in zip(units, seen_full, strict=True)]
 
-    def add_unit(self, unit: Sequence[NewJob], seen_full: bool) -> str | list[tuple[str, bool]]:
-        answers: list[tuple[str, bool]] = []
+    def add_unit(self, unit: Sequence[NewJob], seen_full: bool) -> Outcome:
+        answers: list[tuple[str, bool | None]] = []
         fresh: list[NewJob] = []
         for new in unit:
             living = self.find(new.id)
             if living:
                 answers.append((new.id, bool(new.token) and living.new.token == new.token))
-            elif any(other.id == new.id for other in fresh):
-                answers.append((new.id, False))
+            elif earlier := [other for other in fresh if other.id == new.id]:
+                open_whether = new.token and new.token == earlier[0].token
+                answers.append((new.id, None if open_whether else False))
             else:
                 answers.append((new.id, True))
                 fresh.append(new)

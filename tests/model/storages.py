@@ -9,7 +9,8 @@ from pathlib import Path
 from checkmate_queue.backends.memory import MemoryStore
 from checkmate_queue.backends.sqlite import SqliteStore
 from checkmate_queue.core.model import StoreLimits
-from checkmate_queue.store import Clock
+from checkmate_queue.store import Clock, Lifecycle
+from checkmate_queue.testing.conformance import Storage
 
 
 class MemoryStorage:
@@ -36,3 +37,17 @@ class SqliteStorage:
     async def destroy(self) -> None:
         """Remove the folder."""
         shutil.rmtree(self._folder)
+
+
+class Shared:
+    """A storage that many histories share, each with a queue of its own."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    async def connect(self, clock: Clock, limits: StoreLimits) -> Lifecycle:
+        """A store on the storage."""
+        return await self._storage.connect(clock, limits)
+
+    async def destroy(self) -> None:
+        """It stays for the others."""

@@ -9,16 +9,12 @@ from tests.model.profiles import long_histories, short_histories
 from tests.model.storages import MemoryStorage
 
 
-class MemoryMachine(DroppingMachine):
-    """Lost answers of the memory store."""
-
-    make_storage = MemoryStorage
-
-
 def test_short_histories_with_lost_answers() -> None:
-    short_histories(MemoryMachine, examples=150)
+    """Repeated calls do no harm, and all that was accepted comes to its end."""
+    short_histories(DroppingMachine, MemoryStorage, examples=150)
 
 
 @pytest.mark.full
 def test_long_histories_with_lost_answers() -> None:
-    long_histories(MemoryMachine, examples=1000)
+    """The same in longer ones, new in every run."""
+    long_histories(DroppingMachine, MemoryStorage, examples=750)

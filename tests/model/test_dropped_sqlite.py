@@ -9,16 +9,12 @@ from tests.model.profiles import long_histories, short_histories
 from tests.model.storages import SqliteStorage
 
 
-class SqliteMachine(DroppingMachine):
-    """Lost answers of the SQLite store."""
-
-    make_storage = SqliteStorage
-
-
 def test_short_histories_with_lost_answers() -> None:
-    short_histories(SqliteMachine, examples=150)
+    """Repeated calls do no harm, and all that was accepted comes to its end."""
+    short_histories(DroppingMachine, SqliteStorage, examples=50)
 
 
 @pytest.mark.full
 def test_long_histories_with_lost_answers() -> None:
-    long_histories(SqliteMachine, examples=1000)
+    """The same in longer ones, new in every run."""
+    long_histories(DroppingMachine, SqliteStorage, examples=250)

@@ -9,16 +9,12 @@ from tests.model.profiles import long_histories, short_histories
 from tests.model.storages import MemoryStorage
 
 
-class MemoryMachine(QueueMachine):
-    """Histories through the memory store."""
-
-    make_storage = MemoryStorage
-
-
 def test_short_histories() -> None:
-    short_histories(MemoryMachine, examples=300)
+    """Every answer, and all that can be seen, is the model's."""
+    short_histories(QueueMachine, MemoryStorage, examples=300)
 
 
 @pytest.mark.full
 def test_long_histories() -> None:
-    long_histories(MemoryMachine, examples=2000)
+    """The same in longer ones, new in every run."""
+    long_histories(QueueMachine, MemoryStorage, examples=1500)

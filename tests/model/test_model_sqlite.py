@@ -9,16 +9,12 @@ from tests.model.profiles import long_histories, short_histories
 from tests.model.storages import SqliteStorage
 
 
-class SqliteMachine(QueueMachine):
-    """Histories through the SQLite store."""
-
-    make_storage = SqliteStorage
-
-
 def test_short_histories() -> None:
-    short_histories(SqliteMachine, examples=300)
+    """Every answer, and all that can be seen, is the model's."""
+    short_histories(QueueMachine, SqliteStorage, examples=100)
 
 
 @pytest.mark.full
 def test_long_histories() -> None:
-    long_histories(SqliteMachine, examples=2000)
+    """The same in longer ones, new in every run."""
+    long_histories(QueueMachine, SqliteStorage, examples=500)

@@ -11,18 +11,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from checkmate_queue.core.model import (
+    Added,
     Claim,
     Epoch,
     FailedRecord,
     GroupRecord,
     GroupStats,
     JobRecord,
+    QueueFull,
     QueueStats,
     Schedule,
     WorkerRecord,
 )
 from tests.model.records import Claimed, Entry, Job, Plan
-from tests.model.reference import Model
+from tests.model.reference import FULL, Model, Outcome
 
 ENDS = ("completed", "failed", "expired", "cancelled")
 
@@ -63,6 +65,17 @@ def _learn(known: dict[int, int], model: int, store: int, what: str) -> None:
     for other, number in known.items():
         assert (other < model) == (number < store), f"{what} {store} does not rise: {known}"
     known[model] = store
+
+
+def same_added(seen: Sequence[list[Added] | QueueFull], expected: Sequence[Outcome]) -> None:
+    """The same units were stored or refused; for twins in one unit it is open whose is the job."""
+    for theirs, mine in zip(seen, expected, strict=True):
+        if isinstance(theirs, QueueFull) or isinstance(mine, str):
+            assert (isinstance(theirs, QueueFull), mine) == (True, FULL), f"{theirs}, not {mine}"
+            continue
+        assert [added.id for added in theirs] == [job_id for job_id, _ in mine]
+        created = [(added.created, new) for added, (_, new) in zip(theirs, mine, strict=True)]
+        assert all(their == my for their, my in created if my is not None), f"{theirs}, not {mine}"
 
 
 def same_claims(names: Names, expected: Sequence[Claimed], seen: Sequence[Claim]) -> None:

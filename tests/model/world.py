@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeVar, cast
+from uuid import uuid4
 
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
@@ -19,7 +20,6 @@ from tests.model import views
 from tests.model.records import Claimed, Refused
 from tests.model.reference import Model
 
-QUEUE = "queue"
 UNKNOWN_KEY = 999_999
 TOUCH = NewSchedule("touch", b"0", "never changed", "never due", first_at=START * 2)
 
@@ -40,7 +40,10 @@ class Client:
 
 
 class World(RuleBasedStateMachine):
-    """What the two sides share; the rules are in `machine.py`."""
+    """What the two sides share; the rules are in `machine.py`.
+
+    Each history has a queue of its own, so that many may share a storage.
+    """
 
     make_storage: ClassVar[Callable[[], Storage]]
     verbs: ClassVar[frozenset[str]] = ALL_VERBS
@@ -54,7 +57,8 @@ class World(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.clock = TravellingClock()
-        self.names = views.Names(QUEUE)
+        self.queue = f"queue-{uuid4().hex}"
+        self.names = views.Names(self.queue)
         self.clients: dict[str, Client] = {}
         self.crashes = 0
         self.seen_plans: list[tuple[str, int, int | None]] = []
@@ -101,7 +105,7 @@ class World(RuleBasedStateMachine):
     def touch(self) -> None:
         """Come into contact, as it is open whether a refused call does."""
         if not self.model.fenced:
-            self.run(self.inspector.put_schedule(QUEUE, TOUCH))
+            self.run(self.inspector.put_schedule(self.queue, TOUCH))
             self.model.put_schedule(TOUCH)
 
     def translated(self, settlement: Settlement) -> Settlement:
@@ -121,16 +125,18 @@ class World(RuleBasedStateMachine):
         self.store = cast("Store", self.run(self.storage.connect(self.clock, limits)))
         self.inspector = self.store
         self.run(self.store.open())
-        self.run(self.store.register(QUEUE))
+        self.run(self.store.register(self.queue))
         self.touch()
 
     def teardown(self) -> None:
-        if self.agreed:
-            self.end()
-        if hasattr(self, "store"):
-            self.run(self.store.close())
-            self.run(self.storage.destroy())
-        self.runner.close()
+        try:
+            if self.agreed:
+                self.end()
+            if hasattr(self, "store"):
+                self.run(self.store.close())
+                self.run(self.storage.destroy())
+        finally:
+            self.runner.close()
 
     def end(self) -> None:
         """What a machine still checks when its history agreed to the last."""
@@ -149,16 +155,16 @@ class World(RuleBasedStateMachine):
         if not is_open:
             self.model.expire()
         if "jobs" in verbs and not is_open:
-            views.same_jobs(self.names, self.model, await store.jobs(QUEUE, limit=1000))
+            views.same_jobs(self.names, self.model, await store.jobs(self.queue, limit=1000))
         if "stats" in verbs and not is_open:
-            views.same_stats(self.model, await store.stats(QUEUE))
+            views.same_stats(self.model, await store.stats(self.queue))
         if "groups" in verbs:
-            views.same_groups(self.model, await store.groups(QUEUE))
+            views.same_groups(self.model, await store.groups(self.queue))
         if "workers" in verbs:
-            views.same_workers(self.names, self.model, await store.workers(QUEUE))
+            views.same_workers(self.names, self.model, await store.workers(self.queue))
         if "failed" in verbs:
-            views.same_failed(self.model, await store.failed(QUEUE, limit=1000))
+            views.same_failed(self.model, await store.failed(self.queue, limit=1000))
         if "schedules" in verbs:
-            views.same_schedules(self.names, self.model, await store.schedules(QUEUE))
+            views.same_schedules(self.names, self.model, await store.schedules(self.queue))
         if "paused" in verbs:
-            assert await store.paused(QUEUE) == self.model.paused
+            assert await store.paused(self.queue) == self.model.paused
