@@ -41,7 +41,7 @@ class Beside:
             return
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._disconnect(), loop))
         loop.call_soon_threadsafe(loop.stop)
-        await asyncio.to_thread(thread.join)
+        thread.join()
         loop.close()
 
     async def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:

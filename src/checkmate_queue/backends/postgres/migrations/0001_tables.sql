@@ -147,7 +147,8 @@ CREATE TABLE delivery (
     PRIMARY KEY (key, group_id)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
 CREATE INDEX delivery_ready ON delivery (group_id, priority DESC, place) WHERE state = 0;
-CREATE INDEX delivery_claimed ON delivery (epoch, group_id) WHERE state = 1;
+CREATE INDEX delivery_claimed ON delivery (epoch, place) WHERE state = 1;
+CREATE INDEX delivery_lapsed ON delivery (epoch) WHERE lapsed;
 CREATE INDEX delivery_unclaimed ON delivery (queue_id, place) WHERE state = 2;
 CREATE INDEX delivery_waiting ON delivery (queue_id, at, key) INCLUDE (group_id) WHERE state >= 3;
 CREATE INDEX delivery_expiring ON delivery (queue_id, expires_at) WHERE expires_at IS NOT NULL;

@@ -6,7 +6,8 @@ CREATE OR REPLACE FUNCTION add(
     p_ids text[], p_data bytea[], p_metadata bytea[], p_priorities integer[], p_delays bigint[],
     p_expiries bigint[], p_drops boolean[], p_tokens text[],
     OUT o_created boolean[]
-) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+) LANGUAGE plpgsql SET search_path FROM CURRENT
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     v record;
     v_groups integer[];

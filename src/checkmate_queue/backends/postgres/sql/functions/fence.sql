@@ -1,6 +1,7 @@
 -- See Fencing.fence. Waits for the writers under way, since they hold the same lock shared.
 CREATE OR REPLACE FUNCTION fence(p_queue text, p_successor text) RETURNS void
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SET search_path FROM CURRENT
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     v_queue integer;
 BEGIN

@@ -5,7 +5,8 @@ CREATE OR REPLACE FUNCTION fire(
     p_ids text[], p_revisions bigint[], p_expected bigint[], p_next bigint[],
     p_firings integer[], p_due bigint[], p_occurrences text[],
     OUT o_fired boolean[]
-) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+) LANGUAGE plpgsql SET search_path FROM CURRENT
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     v record;
     v_due record;

@@ -2,7 +2,8 @@
 CREATE OR REPLACE FUNCTION heartbeat(
     p_queue text, p_now bigint, p_epoch bigint, p_report bytea,
     OUT o_status text, OUT o_groups text[], OUT o_keys bigint[]
-) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+) LANGUAGE plpgsql SET search_path FROM CURRENT
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     v record;
 BEGIN

@@ -6,7 +6,8 @@ CREATE OR REPLACE FUNCTION "join"(
     p_queue text, p_now bigint, p_slot integer, p_unclaimed_ms bigint, p_worker text, p_lease_ms bigint,
     p_names text[], p_ephemeral boolean[], p_earliest boolean[], p_max_stalls integer[],
     OUT o_status text, OUT o_epoch bigint
-) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+) LANGUAGE plpgsql SET search_path FROM CURRENT
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     v record;
     v_step record;

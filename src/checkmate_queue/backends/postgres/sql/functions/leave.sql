@@ -3,7 +3,8 @@
 CREATE OR REPLACE FUNCTION leave(
     p_queue text, p_now bigint, p_slot integer, p_unclaimed_ms bigint,
     p_epoch bigint, p_names text[], p_unregister boolean, OUT o_status text
-) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+) LANGUAGE plpgsql SET search_path FROM CURRENT
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     v record;
     v_step record;

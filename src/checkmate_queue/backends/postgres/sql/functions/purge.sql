@@ -1,6 +1,7 @@
 -- End one more batch of what dropped groups left behind; true while there is more.
 CREATE OR REPLACE FUNCTION purge(p_queue text, p_now bigint, p_slot integer, OUT o_more boolean)
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SET search_path FROM CURRENT
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     v record;
 BEGIN

@@ -4,7 +4,8 @@ CREATE OR REPLACE FUNCTION put_schedule(
     p_queue text, p_now bigint, p_slot integer, p_id text, p_data bytea, p_definition text, p_timing text,
     p_first_at bigint, p_interval double precision, p_cron text, p_timezone text, p_priority integer,
     p_misfire text, p_overlap boolean, p_drop boolean
-) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     v record;
     v_old record;

@@ -1,6 +1,7 @@
 -- See Lifecycle.register. Raises CQ002 where the registry is fenced and the queue is not known.
 CREATE OR REPLACE FUNCTION register(p_queue text, p_now bigint) RETURNS void
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SET search_path FROM CURRENT
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     v_now bigint := coalesce(p_now, (extract(epoch FROM clock_timestamp()) * 1000)::bigint);
     v_fence text;

@@ -12,7 +12,8 @@ CREATE OR REPLACE FUNCTION tick(
     OUT o_groups text[], OUT o_max_stalls integer[], OUT o_keys bigint[], OUT o_ids text[], OUT o_data bytea[],
     OUT o_priorities integer[], OUT o_enqueued bigint[], OUT o_claim_attempts integer[], OUT o_stalls integer[],
     OUT o_metadata bytea[], OUT o_formats smallint[]
-) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+) LANGUAGE plpgsql SET search_path FROM CURRENT
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     v_queue integer;
     v_upkeep boolean;
@@ -62,18 +63,17 @@ BEGIN
         INTO o_dropped, o_abandoned, o_drop_at, o_more
         FROM upkeep(v_queue, o_now, p_slot, p_epoch, p_group_ms) u;
     END IF;
+    IF NOT v_upkeep AND cardinality(v_tallies) = 0 THEN
+        PERFORM set_config('synchronous_commit', 'off', true);  -- nothing but a contact to lose
+    END IF;
     PERFORM note_counts(v_queue, p_slot, v_tallies);
     SELECT
-        ARRAY(SELECT g.name FROM unnest(c.o_groups) WITH ORDINALITY u(id, ord)
-              JOIN consumer_group g ON g.id = u.id ORDER BY u.ord),
-        ARRAY(SELECT g.max_stalls FROM unnest(c.o_groups) WITH ORDINALITY u(id, ord)
-              JOIN consumer_group g ON g.id = u.id ORDER BY u.ord),
-        c.o_keys, c.o_ids, c.o_data, c.o_priorities, c.o_enqueued, c.o_attempts, c.o_stalls, c.o_metadata,
-        c.o_formats
+        c.o_groups, c.o_max_stalls, c.o_keys, c.o_ids, c.o_data, c.o_priorities, c.o_enqueued, c.o_attempts,
+        c.o_stalls, c.o_metadata, c.o_formats
     INTO
-        o_groups, o_max_stalls,
-        o_keys, o_ids, o_data, o_priorities, o_enqueued, o_claim_attempts, o_stalls, o_metadata, o_formats
-    FROM claims(v_queue, p_epoch, NULL, NULL) c;
+        o_groups, o_max_stalls, o_keys, o_ids, o_data, o_priorities, o_enqueued, o_claim_attempts,
+        o_stalls, o_metadata, o_formats
+    FROM lapsed_claims(v_queue, p_epoch) c;
     o_due := ARRAY(
         SELECT s.id FROM schedule s WHERE s.queue_id = v_queue AND s.next_at <= o_now
         ORDER BY s.next_at, s.id LIMIT 1000
