@@ -26,7 +26,7 @@ def backfill(session: Session) -> None:
 
 
 def _fill(session: Session, group: Group) -> None:
-    rows = session.all("jobs_to_backfill", (session.id, group.id, group.backfill_from, BATCH, session.now))
+    rows = session.all("jobs_to_backfill", (group.backfill_from, group.backfill_to, session.now, BATCH))
     keys = [row[0] for row in rows if _lives(session, row[0])]
     session.run_many("add_holder", [(key,) for key in keys])
     session.run_many("backfill_ready", [(group.id, key, MOVED, session.now) for key in keys])

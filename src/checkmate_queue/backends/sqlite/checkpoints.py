@@ -53,7 +53,6 @@ class Checkpoints:
         self._due.set()
         if self._thread is not None:
             self._thread.join()
-        self._connection.close()
 
     def _serve(self) -> None:
         while True:

@@ -1,21 +1,26 @@
-"""All that a store holds open: a connection for each kind of work, and the socket that wakes it."""
+"""All that a store holds open: a connection for each kind of work, and the word for who sleeps."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from checkmate_queue.backends.sqlite.checkpoints import Checkpoints
-from checkmate_queue.backends.sqlite.connection import connect, unusable
+from checkmate_queue.backends.sqlite.connection import check_path, connect, unusable
 from checkmate_queue.backends.sqlite.lane import Lane
 from checkmate_queue.backends.sqlite.schema import prepare
+from checkmate_queue.backends.sqlite.statements import statement
 from checkmate_queue.backends.sqlite.transaction import Transaction
 from checkmate_queue.backends.sqlite.turnstile import Turnstile
+from checkmate_queue.core.errors import BackendUnavailableError
 
 if TYPE_CHECKING:
+    import os
+
     from checkmate_queue.backends.sqlite.connection import Synchronous
     from checkmate_queue.backends.sqlite.waker import Waker
     from checkmate_queue.core.model import StoreLimits
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
 class Options:
     """How a store was configured."""
 
-    path: str
+    path: str | os.PathLike[str]
     synchronous: Synchronous
     limits: StoreLimits
     clock: Clock
@@ -39,9 +44,13 @@ class Database:
     def __init__(self, options: Options, waker: Waker) -> None:
         self._options = options
         self._waker = waker
+        self._path = check_path(options.path)
+        # SQLite keeps its log beside the file itself, not beside a link to it.
+        self._file = Path(self._path).resolve()
         self._closing = ExitStack()
         try:
             self._prepare()
+            self._identity = self._identify()
             self._checkpoints = self._make_checkpoints()
             self.writing = self._writing_lane()
             self.heartbeats = self._writing_lane()
@@ -49,66 +58,86 @@ class Database:
         except BaseException as error:
             self._closing.close()
             if isinstance(error, sqlite3.Error):
-                raise unusable(options.path, error) from error
+                raise unusable(self._path, error) from error
             raise
 
     def close(self) -> None:
         """Finish what was begun, and release everything."""
         self._closing.close()
 
+    def _no_longer_sleep(self, connection: sqlite3.Connection) -> None:
+        with suppress(sqlite3.Error):  # one that stays does no harm: who wakes it finds nobody
+            connection.execute(statement("delete_sleeper"), (self._waker.address,))
+
     def _prepare(self) -> None:
         connection = self._connect()
-        prepare(connection, self._options.path, time.monotonic() + self._options.patience)
+        prepare(connection, self._path, time.monotonic() + self._options.patience)
         # This connection stays open, idle: the log that the turnstiles lie on exists as long as one does.
+        self._closing.callback(self._no_longer_sleep, connection)
 
     def _make_checkpoints(self) -> Checkpoints:
         checkpoints = Checkpoints(self._connect(), self._turnstile())
         self._closing.callback(checkpoints.close)
         return checkpoints
 
-    def _turnstile(self) -> Turnstile:
-        turnstile = Turnstile(self._options.path)
-        self._closing.callback(turnstile.close)
-        return turnstile
-
     def _writing_lane(self) -> Lane:
-        return self._lane(
-            Lane(
-                self._options.path,
-                self._connect(),
-                self._transaction,
-                begin="BEGIN IMMEDIATE",
-                turnstile=self._turnstile(),
-                committed=self._committed,
-                patience=self._options.patience,
-                at_once=self._options.synchronous == "NORMAL",
-            )
+        lane = Lane(
+            self._path,
+            self._connect(),
+            self._transaction,
+            check=self._check_in_place,
+            begin="BEGIN IMMEDIATE",
+            turnstile=self._turnstile(),
+            committed=self._committed,
+            patience=self._options.patience,
+            at_once=self._options.synchronous == "NORMAL",
         )
+        self._closing.callback(lane.close)
+        return lane
 
     def _reading_lane(self) -> Lane:
         connection = self._connect()
         connection.execute("PRAGMA query_only = ON")
-        return self._lane(
-            Lane(
-                self._options.path,
-                connection,
-                self._transaction,
-                begin="BEGIN",
-                turnstile=None,
-                committed=self._committed,
-                patience=self._options.patience,
-                at_once=False,
-            )
+        lane = Lane(
+            self._path,
+            connection,
+            self._transaction,
+            check=self._check_in_place,
+            begin="BEGIN",
+            turnstile=None,
+            committed=self._committed,
+            patience=self._options.patience,
+            at_once=False,
         )
-
-    def _lane(self, lane: Lane) -> Lane:
         self._closing.callback(lane.close)
         return lane
 
     def _connect(self) -> sqlite3.Connection:
-        connection = connect(self._options.path, self._options.synchronous)
+        connection = connect(str(self._file), self._options.synchronous)
         self._closing.callback(connection.close)
         return connection
+
+    def _turnstile(self) -> Turnstile:
+        turnstile = Turnstile(str(self._file))
+        self._closing.callback(turnstile.close)
+        return turnstile
+
+    # -- what lanes ask for ----------------------------------------------------------------------
+
+    def _identify(self) -> tuple[int, int] | None:
+        try:
+            status = self._file.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _check_in_place(self) -> None:
+        """A file that was removed can still be written, but nobody would ever find what is in it."""
+        if self._identify() != self._identity:
+            raise BackendUnavailableError(
+                f"The SQLite database '{self._path}' was removed or replaced while it was in use; "
+                "put it back, or restart the process to begin with what is there now."
+            )
 
     def _transaction(self, connection: sqlite3.Connection) -> Transaction:
         return Transaction(connection, self._options.clock, self._options.limits, self._waker.address)

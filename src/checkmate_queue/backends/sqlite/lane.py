@@ -24,7 +24,7 @@ T = TypeVar("T")
 Verb: TypeAlias = Callable[["Transaction"], T]
 
 _SHARED: Final = 32
-_SLOW_SECONDS: Final = 3.0
+_SLOW_SECONDS: Final = 0.1
 _WARY_SECONDS: Final = 10.0
 
 
@@ -43,6 +43,10 @@ class _Busy(Exception):
     """Somebody else writes."""
 
 
+class _Apart(Exception):
+    """A call must have a transaction of its own."""
+
+
 class Lane:
     """One connection, used by one verb at a time, from any loop.
 
@@ -57,6 +61,7 @@ class Lane:
         connection: sqlite3.Connection,
         transaction: Callable[[sqlite3.Connection], Transaction],
         *,
+        check: Callable[[], None],
         begin: Literal["BEGIN", "BEGIN IMMEDIATE"],
         turnstile: Turnstile | None,
         committed: Callable[[Transaction], None],
@@ -66,6 +71,7 @@ class Lane:
         self._path = path
         self._connection = connection
         self._transaction = transaction
+        self._check = check
         self._begin_statement = begin
         self._turnstile = turnstile
         self._committed = committed
@@ -73,12 +79,14 @@ class Lane:
         self._at_once = at_once
         self._wary_until = 0.0
         self._lock = Lock()
+        self._starting = Lock()
+        self._closed = False
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
         self._thread: Thread | None = None
 
     async def run(self, verb: Verb[T], *, light: bool = True) -> T:
         """Run a verb in a transaction; a light one, of a few milliseconds at most, at once where possible."""
-        if light and self._at_once and self._lock.acquire(blocking=False):
+        if light and self._at_once and not self._closed and self._lock.acquire(blocking=False):
             try:
                 return self._run_at_once(verb)
             except _Busy:
@@ -114,6 +122,7 @@ class Lane:
             self._turnstile.leave()
 
     def _begin(self) -> None:
+        self._check()
         try:
             self._connection.execute(self._begin_statement)
         except sqlite3.Error as error:
@@ -150,10 +159,13 @@ class Lane:
     async def _hand_over(self, verb: Verb[T]) -> T:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        if self._thread is None:
-            self._thread = Thread(target=self._serve, name="checkmate-queue-sqlite", daemon=True)
-            self._thread.start()
-        self._calls.put(Call(verb, loop, future))
+        with self._starting:
+            if self._closed:
+                raise BackendUnavailableError(f"The store of the SQLite database '{self._path}' was closed.")
+            if self._thread is None:
+                self._thread = Thread(target=self._serve, name="checkmate-queue-sqlite", daemon=True)
+                self._thread.start()
+            self._calls.put(Call(verb, loop, future))
         return await future
 
     def _serve(self) -> None:
@@ -189,8 +201,11 @@ class Lane:
 
     def _run_together(self, calls: list[Call]) -> bool:
         def run_all(transaction: Transaction) -> None:
-            for call in calls:
-                call.result = call.verb(transaction)
+            try:
+                for call in calls:
+                    call.result = call.verb(transaction)
+            except Unfinished:
+                raise _Apart from None
 
         try:
             self._wait_for_turn()
@@ -229,13 +244,12 @@ class Lane:
     # -- closing ---------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Finish what was handed over, and close the connection. Blocks."""
-        if self._thread is not None:
+        """Finish what was handed over, and take no more. Blocks."""
+        with self._starting:
+            self._closed = True
             self._calls.put(None)
+        if self._thread is not None:
             self._thread.join()
-            self._thread = None
-        with self._lock:
-            self._connection.close()
 
 
 def _resolve(calls: list[Call]) -> None:

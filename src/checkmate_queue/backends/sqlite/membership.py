@@ -55,7 +55,7 @@ def _epoch_of(session: Session, worker: str, lease_ms: int) -> int:
 def _register(session: Session, wanted: GroupJoin) -> None:
     known = session.run("update_group", (session.id, wanted.name, wanted.ephemeral, wanted.max_stalls))
     if not known:
-        since = 0 if wanted.start_from == "earliest" else None
+        since = session.id << 42 if wanted.start_from == "earliest" else None
         session.run(
             "insert_group",
             (

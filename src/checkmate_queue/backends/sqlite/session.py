@@ -29,6 +29,7 @@ class Group(NamedTuple):
     unattended_ms: Millis
     warned_at: Millis | None
     backfill_from: int | None
+    backfill_to: int | None
 
 
 class Heads(NamedTuple):

@@ -19,7 +19,6 @@ from checkmate_queue.backends.sqlite import (
     settings,
     ticks,
 )
-from checkmate_queue.backends.sqlite.connection import check_path
 from checkmate_queue.backends.sqlite.database import Database, Options
 from checkmate_queue.backends.sqlite.threads import in_thread
 from checkmate_queue.backends.sqlite.waker import Waker
@@ -87,14 +86,14 @@ class SqliteStore:
         clock: Clock | None = None,
         patience_ms: int = 5000,
     ) -> None:
-        self._path = path
-        self._options = partial(
-            Options,
+        self._options = Options(
+            path=path,
             synchronous=synchronous,
             limits=limits or StoreLimits(),
             clock=clock or _wall_clock,
             patience=patience_ms / 1000,
         )
+        self._opening = asyncio.Lock()
         self._listeners: list[News] = []
         self._waker: Waker | None = None
         self._database: Database | None = None
@@ -103,16 +102,16 @@ class SqliteStore:
 
     async def open(self) -> None:
         """See the contract."""
-        if self._database is not None:
-            return
-        options = self._options(check_path(self._path))
-        waker = Waker(asyncio.get_running_loop(), self._listeners)
-        try:
-            self._database = await in_thread(partial(Database, options, waker))
-        except BaseException:
-            waker.close()
-            raise
-        self._waker = waker
+        async with self._opening:
+            if self._database is not None:
+                return
+            waker = Waker(asyncio.get_running_loop(), self._listeners)
+            try:
+                self._database = await in_thread(partial(Database, self._options, waker), Database.close)
+            except BaseException:
+                waker.close()
+                raise
+            self._waker = waker
 
     async def close(self) -> None:
         """See the contract."""
@@ -289,5 +288,7 @@ class SqliteStore:
 
     def _opened(self) -> Database:
         if self._database is None:
-            raise BackendUnavailableError(f"The store of the SQLite database '{self._path}' is not open.")
+            raise BackendUnavailableError(
+                f"The store of the SQLite database '{self._options.path}' is not open."
+            )
         return self._database

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def in_thread(work: Callable[[], T]) -> T:
-    """Run work on a thread of its own, which is over when this returns."""
+async def in_thread(work: Callable[[], T], unwanted: Callable[[T], None] | None = None) -> T:
+    """Run work on a thread of its own, which is over when this returns.
+
+    Where the caller was cancelled meanwhile, the result is given to `unwanted`.
+    """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -28,6 +31,8 @@ async def in_thread(work: Callable[[], T]) -> T:
     def fulfil(result: T) -> None:
         if not future.done():
             future.set_result(result)
+        elif unwanted is not None:
+            unwanted(result)
 
     def fail(error: BaseException) -> None:
         if not future.done():

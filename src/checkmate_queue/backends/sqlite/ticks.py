@@ -79,10 +79,13 @@ def _reap(session: Session, heir: int) -> list[str]:
     if not dead:
         return []
     account_attendance(session)
-    orphaned = {row[0] for number in dead for row in session.all("memberships", (number,))}
+    orphaned: set[int] = set()
     for number in dead:
         _end_cancelled(session, number)
-        session.run("inherit_claims", (number, heir))
+        session.run("inherit_lapsed", (number, heir))
+        groups = [row[0] for row in session.all("memberships", (number,))]
+        session.run_many("inherit_claims", [(group, number, heir) for group in groups])
+        orphaned.update(groups)
         session.run("forget_memberships", (number,))
         session.run("delete_epoch", (number,))
     attended = session.attended()

@@ -23,13 +23,17 @@ class Turnstile:
     """
 
     def __init__(self, path: str) -> None:
-        self._file = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+        self._file: int | None = None
+        with suppress(OSError):
+            self._file = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
 
     def try_enter(self) -> bool:
         """Enter if nobody waits."""
+        if self._file is None:
+            return True
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             return False
         return True
 
@@ -41,9 +45,11 @@ class Turnstile:
 
     def leave(self) -> None:
         """Let others in."""
-        with suppress(OSError):
+        if self._file is not None:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Release it."""
-        os.close(self._file)
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

@@ -53,18 +53,20 @@ class Waker:
             self._socket = None
 
     def _send(self, queue: str, address: str) -> None:
+        opened = self._socket
         port, _, word = address.partition(":")
-        if self._socket is None or not port.isdecimal() or not 0 < int(port) < 65536:
+        if opened is None or not port.isdecimal() or not 0 < int(port) < 65536:
             return
         with suppress(OSError):  # a hint: nobody may be there any more
-            self._socket.sendto(f"{word} {queue}".encode(), (_HOST, int(port)))
+            opened.sendto(f"{word} {queue}".encode(), (_HOST, int(port)))
 
     def _receive(self) -> None:
         for _ in range(_AT_ONCE):
-            if self._socket is None:
+            opened = self._socket
+            if opened is None:
                 return
             try:
-                data = self._socket.recv(_LARGEST)
+                data = opened.recv(_LARGEST)
             except BlockingIOError:
                 return
             except OSError:  # the echo of a datagram that nobody took
