@@ -7,9 +7,11 @@ and removes only what it made.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 from uuid import uuid4
 
 import pytest
@@ -37,8 +39,28 @@ class RedisStorage:
     async def destroy(self) -> None:
         """Remove the keys."""
         async with Redis.from_url(self.url) as client:
-            async for key in client.scan_iter(match=f"{self.prefix}:*", count=10_000):
-                await client.unlink(key)
+            for key in await self.keys():
+                await client.unlink(f"{self.prefix}:{key}")
+
+    async def keys(self) -> list[str]:
+        """What is stored, by names without the prefix."""
+        async with Redis.from_url(self.url) as client:
+            found = [key async for key in client.scan_iter(match=f"{self.prefix}:*", count=10_000)]
+        return sorted(key.decode().removeprefix(f"{self.prefix}:") for key in found)
+
+    @asynccontextmanager
+    async def counting_scripts(self) -> AsyncIterator[list[int]]:
+        """Counts the scripts that run inside; the number is there at the end."""
+        numbers: list[int] = []
+        async with Redis.from_url(self.url) as client:
+            before = await _script_calls(client)
+            yield numbers
+            numbers.append(await _script_calls(client) - before)
+
+
+async def _script_calls(client: Redis) -> int:
+    statistics = await client.info("commandstats")
+    return int(statistics.get("cmdstat_evalsha", {"calls": 0})["calls"])
 
 
 @pytest.fixture(scope="session")
@@ -48,12 +70,21 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
         return
     directory = tmp_path_factory.mktemp("valkey")
-    with serve(directory) as server:
+    with _serve(directory) as server:
         yield f"unix://{server.unix_socket_path}"
 
 
-def serve(directory: Path, **settings: str) -> ValkeyServer:
-    """A server on a socket in this directory, to be entered; it ends with its context."""
+Serve: TypeAlias = Callable[..., ValkeyServer]
+
+
+@pytest.fixture
+def serve() -> Serve:
+    """Makes a further server, with settings of its own; who starts it stops it."""
+    return _serve
+
+
+def _serve(directory: Path, **settings: str) -> ValkeyServer:
+    """A server on a socket in this directory."""
     return ValkeyServer(
         port=0, data_dir=directory, unix_socket_path=directory / "valkey.sock", save="", **settings
     )

@@ -53,13 +53,13 @@ local function drop_deliveries(gid)
     later('HDEL', deliveries_key(gid), stored[i])
   end
   flush()
-  return #stored > 0
+  return #stored / 2
 end
 
 local function drop_waiting(gid)
   local priority = call('ZRANGE', priorities_key(gid), 0, 0)[1]
   if not priority then
-    return false
+    return 0
   end
   local keys = call('LPOP', ready_key(gid, priority), BATCH)
   for _, key in ipairs(keys or {}) do
@@ -70,15 +70,18 @@ local function drop_waiting(gid)
     call('DEL', front_key(gid, priority))
     call('ZREM', priorities_key(gid), priority)
   end
-  return true
+  return keys and #keys or 1
 end
 
 local function drop(gid)
-  if drop_deliveries(gid) or drop_waiting(gid) then
-    return true
+  local handled = drop_deliveries(gid)
+  if handled == 0 then
+    handled = drop_waiting(gid)
   end
-  call('DEL', key_of('fill:' .. gid))
-  return false
+  if handled == 0 then
+    call('DEL', key_of('fill:' .. gid))
+  end
+  return handled
 end
 
 local function adopt(list)
@@ -100,35 +103,40 @@ local function adopt(list)
     end
   end
   flush()
-  return keys and call('EXISTS', key_of('unclaimed')) == 1
+  return keys and #keys * #gids or 0
 end
 
 local function cancel(number)
-  local set = key_of('cancel:' .. number)
-  for _, key in ipairs(call('SPOP', set, BATCH)) do
+  local keys = call('SPOP', key_of('cancel:' .. number), BATCH)
+  for _, key in ipairs(keys) do
     local job = jobs.read(key)
     if job then
       waiting.finish(key, job, 'cancelled')
     end
   end
   flush()
-  return call('EXISTS', set) == 1
+  return #keys
 end
 
+-- each does up to a batch and returns how many records it handled: 0 once there is none
 local doers = {drop = drop, adopt = adopt, cancel = cancel}
 
--- Does up to a batch; true once none is left.
+-- Does up to about a batch; true once none is left.
 function chores.caught_up()
-  local chore = call('LINDEX', key_of('chores'), 0)
-  if not chore then
-    return true
+  local handled = 0
+  while handled < BATCH do
+    local chore = call('LINDEX', key_of('chores'), 0)
+    if not chore then
+      return true
+    end
+    local kind, rest = string.match(chore, '^(%a+):(.*)$')
+    local amount = doers[kind](rest)
+    if amount == 0 then
+      call('LPOP', key_of('chores'))
+    end
+    handled = handled + math.max(1, amount)
   end
-  local kind, rest = string.match(chore, '^(%a+):(.*)$')
-  if doers[kind](rest) then
-    return false
-  end
-  call('LPOP', key_of('chores'))
-  return call('EXISTS', key_of('chores')) == 0
+  return false
 end
 
 return chores
