@@ -120,7 +120,7 @@ async def test_a_worker_that_dies_by_itself_ends_the_demo_with_one_line(tmp_path
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
     with running(tmp_path) as demo:
         workers = await workers_at_work(tmp_path)

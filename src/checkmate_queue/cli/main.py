@@ -72,7 +72,8 @@ def demo(
 
 async def _until_terminated(options: Options) -> bool:
     task = asyncio.ensure_future(run(options, _console()))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     return await task
 
 
