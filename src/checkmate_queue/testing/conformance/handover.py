@@ -239,6 +239,7 @@ class Handover(Theme):
         await worker.claim(2500)
         await h.travel(31, keeper)
         tick = await keeper.tick()
+        assert tick.more
         assert await worker.is_dead()
         found: list[str] = []
         for _ in range(20):

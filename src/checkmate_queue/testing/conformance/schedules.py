@@ -137,6 +137,7 @@ class Storing(Theme):
             await put(h, f"s{number}", first_at=h.now + 1 + number)
         worker = await h.worker("w", "g")
         h.clock.advance(2)
+        assert (await worker.tick()).more
         fired: list[str] = []
         while due := (await worker.tick()).due:
             assert len(due) <= 1000

@@ -201,8 +201,13 @@ class Inspecting(Theme):
             await h.store.register(name)
         assert await h.store.queues() == ["a", "b", h.queue, "é"]
 
+    @needs("groups", "workers", "failed", "paused")
     async def test_unknown_queue_reads_as_empty(self, h: Harness) -> None:
         """L3: looking at what does not exist is no error."""
+        assert await h.store.groups("unknown") == []
+        assert await h.store.workers("unknown") == []
+        assert await h.store.failed("unknown") == []
+        assert not await h.store.paused("unknown")
         assert await h.store.jobs("unknown") == []
         assert await h.store.job("unknown", "a") is None
         assert await h.store.job(h.queue, "a") is None
