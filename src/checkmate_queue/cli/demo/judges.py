@@ -103,7 +103,7 @@ def judge_broadcast(history: History) -> Row:
             _judge_process(history, row, group, joins, changes)
         else:
             row.lost.append(f"{group} never joined")
-    row.note = f"{len(changes):,} changes, told to each of {len(groups):,} processes while it was there"
+    row.note = f"{len(changes):,} changes, told to each process ({len(groups):,}) while it was there"
     return row
 
 
