@@ -10,13 +10,13 @@ from checkmate_queue.backends.memory import MemoryStore
 from checkmate_queue.core.model import StoreLimits
 from checkmate_queue.store import Clock
 from checkmate_queue.testing.conformance import ALL_VERBS, Check, checks, perform
-from tests.conformance.bugs import consuming, keeping, producing
+from tests.conformance.bugs import attending, consuming, keeping, producing, recurring
 from tests.conformance.bugs.bug import Bug, Swap
 from tests.conformance.bugs.inside import SWAPS
 
 BUGS = [
     bug
-    for module in (producing, consuming, keeping)
+    for module in (producing, consuming, attending, recurring, keeping)
     for _, bug in inspect.getmembers(module, inspect.isclass)
     if issubclass(bug, Bug) and bug.__module__ == module.__name__ and bug.rule
 ]
@@ -77,3 +77,9 @@ async def test_bug_inside_is_found(bug: Swap, monkeypatch: pytest.MonkeyPatch) -
 async def test_store_without_a_bug_passes(rule: str) -> None:
     """The same run finds nothing in the memory store itself."""
     assert await first_failure(MemoryStore, rule) is None
+
+
+def test_every_rule_that_a_store_can_show_has_a_bug() -> None:
+    """No rule is named by tests that nothing has ever failed."""
+    seeded = {bug.rule for bug in BUGS} | {bug.rule for bug in SWAPS}
+    assert seeded == {rule for check in checks(ALL_VERBS) for rule in check.rules}

@@ -34,6 +34,15 @@ def ready_for_first(queue: QueueState, job: Job, groups: list[Group], now: Milli
 make_ready = deliveries.make_ready
 
 
+def promote_first(queue: QueueState, now: Millis) -> None:
+    """Make only what is due first ready."""
+    first = queue.due.next_at()
+    promote(queue, now if first is None else min(first, now))
+
+
+promote = deliveries.promote
+
+
 def registered(queue: QueueState, epoch: WorkerEpoch, now: Millis) -> bool:
     """Take an epoch for living until it was reaped."""
     return epoch.number in queue.epochs
@@ -155,6 +164,7 @@ SWAPS = (
     swap("J5", "given-back deliveries go to the end", (ReadyLine, "put_back", ReadyLine.append)),
     swap("J5", "the front is in the order of returning", (ReadyLine, "put_back", front_by_return)),
     swap("J5", "due jobs wait for a tick", (consumption, "promote", nothing)),
+    swap("L8", "a claim makes one due time ready", (consumption, "promote", promote_first)),
     swap("G1", "one group gets each job", (deliveries, "make_ready", ready_for_first)),
     swap("J9", "an id is free only when it was swept", (store, "expire", nothing)),
     swap("J9", "retries expire", (deliveries, "end_waiting", end_started)),

@@ -1,8 +1,7 @@
-"""Bugs in schedules, repair, numbers, fences and settings."""
+"""Bugs in repair, numbers, fences and settings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from checkmate_queue.core.errors import JobExistsError
@@ -10,117 +9,47 @@ from checkmate_queue.core.model import (
     CancelResult,
     Epoch,
     FailedRecord,
-    Firing,
     JobRecord,
     JobState,
-    NewSchedule,
     Orders,
     QueueStats,
-    Schedule,
     StoreLimits,
+    WorkerRecord,
 )
-from checkmate_queue.store import BATCH, Clock
+from checkmate_queue.store import Clock, Setting
 from tests.conformance.bugs.bug import Bug
 
 
-class FiresAnyRevision(Bug):
-    """Does not compare revisions."""
+class StartsEmpty(Bug):
+    """Makes a queue anew whenever it is registered."""
 
-    rule = "R4"
+    rule = "J3"
 
-    async def fire(self, queue: str, firings: Sequence[Firing]) -> list[bool]:
-        """Put in the revision that is stored."""
-        stored = {schedule.spec.id: schedule for schedule in await self.schedules(queue)}
-        known = [f for f in firings if f.schedule_id in stored]
-        return await super().fire(
-            queue, [replace(f, revision=stored[f.schedule_id].revision) for f in known]
-        ) + [False] * (len(firings) - len(known))
+    async def register(self, queue: str) -> None:
+        """Forget it first."""
+        self._queues.pop(queue, None)
+        await super().register(queue)
 
 
-class FiresAnyTime(Bug):
-    """Does not compare due times."""
+class KeepsNoReport(Bug):
+    """Shows workers without their last report."""
 
-    rule = "R3"
+    rule = "L10"
 
-    async def fire(self, queue: str, firings: Sequence[Firing]) -> list[bool]:
-        """Put in the due time that is stored, each time."""
-        answers = []
-        for firing in firings:
-            stored = await self.schedules(queue, [firing.schedule_id])
-            at = stored[0].next_at if stored else None
-            answers += await super().fire(queue, [replace(firing, expected_at=at or 0)])
-        return answers
+    async def workers(self, queue: str) -> list[WorkerRecord]:
+        """Take it out."""
+        return [replace(worker, report=b"") for worker in await super().workers(queue)]
 
 
-class FiresAgain(Bug):
-    """Reports a firing that came too late as done."""
+class CountsVersionsFromZero(Bug):
+    """Counts the versions of a setting from 0."""
 
-    rule = "R3"
+    rule = "B5"
 
-    async def fire(self, queue: str, firings: Sequence[Firing]) -> list[bool]:
-        """Lie."""
-        return [True for _ in await super().fire(queue, firings)]
-
-
-class AlwaysReplaces(Bug):
-    """Starts a schedule anew whenever it is put."""
-
-    rule = "R4"
-
-    async def put_schedule(self, queue: str, spec: NewSchedule) -> Schedule:
-        """Drop it first."""
-        await self.drop_schedule(queue, spec.id)
-        return await super().put_schedule(queue, spec)
-
-
-class NeverReplaces(Bug):
-    """Keeps the first definition."""
-
-    rule = "R4"
-
-    async def put_schedule(self, queue: str, spec: NewSchedule) -> Schedule:
-        """Return what is there."""
-        stored = await self.schedules(queue, [spec.id])
-        return stored[0] if stored else await super().put_schedule(queue, spec)
-
-
-class TimingAlwaysChanges(Bug):
-    """Starts at the first due time whenever the definition changes."""
-
-    rule = "R4"
-
-    async def put_schedule(self, queue: str, spec: NewSchedule) -> Schedule:
-        """Make the timing differ from the stored one."""
-        stored = await self.schedules(queue, [spec.id])
-        if stored and stored[0].spec.definition != spec.definition:
-            await super().put_schedule(queue, replace(spec, definition="", timing=""))
-        return await super().put_schedule(queue, spec)
-
-
-class DropsWhatBeginsAlike(Bug):
-    """Drops the schedules that a pattern matches."""
-
-    rule = "R7"
-
-    async def drop_schedule(self, queue: str, schedule_id: str) -> bool:
-        """Drop by prefix."""
-        for schedule in await self.schedules(queue):
-            if schedule.spec.id.startswith(schedule_id + ":"):
-                await super().drop_schedule(queue, schedule.spec.id)
-        return await super().drop_schedule(queue, schedule_id)
-
-
-class DropsDuringPages(Bug):
-    """Lists a page too few: the schedule after the marker is left out."""
-
-    rule = "R7"
-
-    async def schedules(
-        self, queue: str, ids: Sequence[str] | None = None, after: str = "", limit: int = BATCH
-    ) -> list[Schedule]:
-        """Skip one on later pages."""
-        page = await super().schedules(queue, ids, after, limit)
-        return page[1:] if after else page
+    async def load_setting(self, key: str) -> Setting | None:
+        """One less."""
+        stored = await super().load_setting(key)
+        return stored and stored._replace(version=stored.version - 1)
 
 
 class IgnoresPause(Bug):
