@@ -264,6 +264,8 @@ class Dispatcher(Service):
 
     async def _attempt(self, attempt: Attempt) -> None:
         happened = await attempt.run(self._threads)
+        if self.torn_down:
+            return  # Nothing will be settled any more, so nothing has ended.
         attempt.subscriber.running -= 1
         if attempt in self._detached:
             self._detached.discard(attempt)

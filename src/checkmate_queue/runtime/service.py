@@ -25,6 +25,11 @@ class Service(ABC):
     def running(self) -> bool:
         return self._task is not None and not self._task.done()
 
+    @property
+    def torn_down(self) -> bool:
+        """Whether the event loop ends without a stop, and cancels everything."""
+        return self._task is not None and self._task.cancelling() > 0
+
     def start(self) -> None:
         """Begin the loop; no effect while it runs."""
         if not self.running:

@@ -37,7 +37,9 @@ class MemoryPlugin(QueuePlugin[MemoryConfig]):
 
     def address_of(self, url: SplitResult) -> dict[str, Any]:
         if url.netloc or url.path.strip("/"):
-            raise ConfigError(f"A memory URL has no address; write 'memory://', not {url.geturl()!r}")
+            raise ConfigError(
+                f"A memory URL has no address; write 'memory://', not 'memory://{url.netloc}{url.path}'"
+            )
         return {}
 
     def create_store(self, config: MemoryConfig, clock: Clock | None = None) -> Store:

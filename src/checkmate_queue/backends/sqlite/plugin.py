@@ -38,7 +38,7 @@ class SqlitePlugin(QueuePlugin[SqliteConfig]):
         if url.netloc or len(path) < 2:
             raise ConfigError(
                 "A SQLite URL is 'sqlite:///relative/path.db' or 'sqlite:////absolute/path.db', "
-                f"not {url.geturl()!r}"
+                f"not '{url.scheme}://{url.netloc}{url.path}'"
             )
         # Three slashes and a relative path, four and an absolute one.
         return {"path": path[1:]}
