@@ -174,7 +174,7 @@ class Dispatcher(Service):
         self._bell.ring()
 
     async def drained(self, timeout: float) -> bool:
-        """Wait until the last outcomes are written or a new subscriber came; False after `timeout` seconds."""
+        """Wait until the last outcomes are written, or a subscriber came; False after `timeout` seconds."""
         ended = asyncio.create_task(self.joined())
         revived = asyncio.create_task(self._revived.wait())
         done, rest = await asyncio.wait(
