@@ -2,11 +2,14 @@
 
 from checkmate_queue.backends.plugin import BackendConfig, Migration, QueuePlugin, QueuePluginRegistry
 from checkmate_queue.core.details import (
+    BackendProbe,
     FailedJob,
+    GroupDetails,
     JobDetails,
     Lag,
     LagThresholds,
     RecurringJobDetails,
+    WorkerDetails,
 )
 from checkmate_queue.core.errors import (
     BackendSwitchError,
@@ -43,6 +46,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BackendConfig",
+    "BackendProbe",
     "BackendSwitchError",
     "BackendUnavailableError",
     "CancelResult",
@@ -55,6 +59,7 @@ __all__ = [
     "FailedJob",
     "Fixed",
     "GroupAbandoned",
+    "GroupDetails",
     "GroupStats",
     "InvalidArgumentError",
     "Job",
@@ -85,4 +90,5 @@ __all__ = [
     "RecurringJobDetails",
     "Retry",
     "ScheduleError",
+    "WorkerDetails",
 ]

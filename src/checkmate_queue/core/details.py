@@ -62,6 +62,41 @@ class FailedJob:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupDetails:
+    """A registered consumer group; `workers` counts those under a live lease."""
+
+    name: str
+    ephemeral: bool
+    max_stalls: int
+    workers: int
+    registered_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDetails:
+    """A process that consumes the queue, named `<host>:<pid>:<life>`.
+
+    `report` is what it said with its last heartbeat, empty where it can't be read; `processing` counts the
+    deliveries that it holds.
+    """
+
+    worker: str
+    consumer_groups: tuple[str, ...]
+    lease_expires_at: datetime
+    processing: int
+    report: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BackendProbe:
+    """The backend answered: its time, after how long, and how far its clock is before this machine's."""
+
+    time: datetime
+    round_trip_seconds: float
+    clock_offset_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class LagThresholds:
     """At how many pending deliveries a queue's lag becomes a warning, and critical (L4)."""
 

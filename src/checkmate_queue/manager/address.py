@@ -33,6 +33,10 @@ class Address:
             )
         self._settings = settings
 
+    def with_settings(self, settings: Mapping[str, Any]) -> Address:
+        """The same address with some settings replaced."""
+        return Address(self.url.geturl(), {**self._settings, **settings})
+
     @property
     def scheme(self) -> str:
         return self.url.scheme

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TypeVar, get_args
 
-from checkmate_queue.core.details import FailedJob, JobDetails, Lag
+from checkmate_queue.core.details import FailedJob, GroupDetails, JobDetails, Lag, WorkerDetails
 from checkmate_queue.core.errors import InvalidArgumentError
 from checkmate_queue.core.model import CancelResult, JobState, QueueStats
 from checkmate_queue.core.validation import check_int, check_name
 from checkmate_queue.queue.base import QueueBase
-from checkmate_queue.queue.views import failed_job, job_details
+from checkmate_queue.queue.views import failed_job, group_details, job_details, worker_details
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ class Inspection(QueueBase[T]):
 
     async def get_stats(self) -> QueueStats:
         """The exact numbers of the queue, of all processes (L3)."""
-        return await self._ask(lambda runtime: runtime.store.stats(self.name))
+        return await self._look(lambda runtime: runtime.store.stats(self.name))
 
     async def get_in_flight_count(self) -> int:
         """How many deliveries run now, in all processes."""
@@ -43,7 +43,7 @@ class Inspection(QueueBase[T]):
     async def get_job(self, job_id: str) -> JobDetails | None:
         """The job of this id while it is in the queue, or None."""
         check_name("job_id", job_id)
-        record = await self._ask(lambda runtime: runtime.store.job(self.name, job_id))
+        record = await self._look(lambda runtime: runtime.store.job(self.name, job_id))
         return None if record is None else job_details(record, self._codec)
 
     async def list_jobs(
@@ -57,12 +57,12 @@ class Inspection(QueueBase[T]):
             raise InvalidArgumentError(f"state must be one of {', '.join(get_args(JobState))}, not {state!r}")
         check_int("limit", limit, 1, MAX_PAGE)
         key = 0 if after is None else await self._key_of(after)
-        records = await self._ask(lambda runtime: runtime.store.jobs(self.name, state, key, limit))
+        records = await self._look(lambda runtime: runtime.store.jobs(self.name, state, key, limit))
         return [job_details(record, self._codec) for record in records]
 
     async def _key_of(self, job_id: str) -> int:
         check_name("after", job_id)
-        record = await self._ask(lambda runtime: runtime.store.job(self.name, job_id))
+        record = await self._look(lambda runtime: runtime.store.job(self.name, job_id))
         if record is None:
             raise InvalidArgumentError(
                 f"after must be the id of a job that is still in the queue, not {job_id!r:.200}"
@@ -79,7 +79,7 @@ class Inspection(QueueBase[T]):
         _check_group(consumer_group)
         check_int("limit", limit, 1, MAX_PAGE)
         cursor = "" if after is None else check_name("after", after)
-        records = await self._ask(
+        records = await self._look(
             lambda runtime: runtime.store.failed(self.name, consumer_group, cursor, limit)
         )
         return [failed_job(record, self._codec) for record in records]
@@ -114,6 +114,20 @@ class Inspection(QueueBase[T]):
     async def resume(self) -> None:
         """End a pause."""
         await self._ask(lambda runtime: runtime.store.set_paused(self.name, False))
+
+    async def is_paused(self) -> bool:
+        """Whether the queue is paused, by whichever process (L11)."""
+        return await self._look(lambda runtime: runtime.store.paused(self.name))
+
+    async def list_groups(self) -> list[GroupDetails]:
+        """The registered consumer groups by name (G1)."""
+        records = await self._look(lambda runtime: runtime.store.groups(self.name))
+        return [group_details(record) for record in records]
+
+    async def list_workers(self) -> list[WorkerDetails]:
+        """The workers of all processes that consume the queue now (G7)."""
+        records = await self._look(lambda runtime: runtime.store.workers(self.name))
+        return [worker_details(record) for record in records]
 
     async def drop_group(self, name: str) -> bool:
         """Remove a consumer group; what waits for it ends as expired. False if unknown.

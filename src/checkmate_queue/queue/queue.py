@@ -205,6 +205,16 @@ class Queue(Recurring[T], Inspection[T]):
 
         return declare
 
+    def get_consumers(self) -> list[Consumer]:
+        """The consumers that run in this process now; may be called from any thread."""
+        worker = self.worker
+        return [] if worker is None else [Consumer(worker, each) for each in worker.subscribers]
+
+    @property
+    def declared_groups(self) -> list[str]:
+        """The groups of the consumers that were declared and have not been started."""
+        return [spec.consumer_group for spec in self._declared]
+
     async def start_declared(self) -> None:
         """Start the consumers that were declared by decorator, in one step (G2)."""
         declared, self._declared = self._declared, []

@@ -8,15 +8,15 @@ from typing import TypeVar
 
 from checkmate_queue.core.details import RecurringJobDetails
 from checkmate_queue.core.durations import ceil_millis, to_millis
-from checkmate_queue.core.errors import PayloadError
-from checkmate_queue.core.model import Misfire, Schedule
+from checkmate_queue.core.errors import PayloadError, ScheduleError
+from checkmate_queue.core.model import Firing, Millis, Misfire, Schedule, occurrence_id
 from checkmate_queue.core.recurrence import first_due
 from checkmate_queue.core.validation import MAX_SCHEDULE_ID_BYTES, check_name
 from checkmate_queue.queue.base import QueueBase
 from checkmate_queue.queue.orders import new_schedule, timing_from
 from checkmate_queue.queue.views import recurring_details
 from checkmate_queue.runtime.runtime import Runtime
-from checkmate_queue.store import BATCH
+from checkmate_queue.store import BATCH, Store
 
 T = TypeVar("T")
 
@@ -84,6 +84,36 @@ class Recurring(QueueBase[T]):
         check_name("job_id", job_id)
         return await self._ask(lambda runtime: runtime.store.drop_schedule(self.name, job_id))
 
+    async def run_recurring_now(self, job_id: str) -> str | None:
+        """Make one more job of the schedule at once, off its grid; return the job's id.
+
+        It is an occurrence like others: None where the schedule's `misfire` or `overlap` hold it back, since
+        an earlier one has not started or still runs (R5, R6). The next due time stays. Raises
+        `ScheduleError` for an unknown id, and where the pattern never matches again.
+        """
+        self._check_open()
+        check_name("job_id", job_id)
+        due = await self._ask(lambda runtime: runtime.store.ping())
+        made = None
+        while made is None:
+            made = await self._ask(lambda runtime: self._fire_off_grid(runtime.store, job_id, due))
+        return occurrence_id(job_id, due) if made else None
+
+    async def _fire_off_grid(self, store: Store, schedule_id: str, due: Millis) -> bool | None:
+        """Whether a job was made; None where the schedule moved on meanwhile."""
+        schedule = await _stored(store, self.name, schedule_id)
+        if schedule is None or schedule.next_at is None:
+            raise ScheduleError(
+                f"Queue {self.name!r} has no recurring job {schedule_id!r} that would run again"
+            )
+        if schedule.last_run_at == due:
+            return True  # An answer was lost.
+        firing = Firing(schedule_id, schedule.revision, schedule.next_at, schedule.next_at, (due,))
+        if not (await store.fire(self.name, [firing]))[0]:
+            return None
+        schedule = await _stored(store, self.name, schedule_id)
+        return schedule is not None and schedule.last_run_at == due
+
     async def list_recurring_jobs(self) -> list[str]:
         """The ids of all schedules, sorted."""
         found: list[str] = []
@@ -92,7 +122,7 @@ class Recurring(QueueBase[T]):
             async def page(runtime: Runtime, after: str = found[-1] if found else "") -> list[Schedule]:
                 return await runtime.store.schedules(self.name, after=after)
 
-            schedules = await self._ask(page)
+            schedules = await self._look(page)
             found += [schedule.spec.id for schedule in schedules]
             if len(schedules) < BATCH:
                 return found
@@ -104,5 +134,9 @@ class Recurring(QueueBase[T]):
         return None if stored is None else recurring_details(stored, self._codec)
 
     async def _schedule(self, schedule_id: str) -> Schedule | None:
-        found = await self._ask(lambda runtime: runtime.store.schedules(self.name, [schedule_id]))
-        return found[0] if found else None
+        return await self._look(lambda runtime: _stored(runtime.store, self.name, schedule_id))
+
+
+async def _stored(store: Store, queue: str, schedule_id: str) -> Schedule | None:
+    found = await store.schedules(queue, [schedule_id])
+    return found[0] if found else None

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
-from checkmate_queue.core.details import FailedJob, JobDetails, RecurringJobDetails
+from checkmate_queue.core.details import (
+    FailedJob,
+    GroupDetails,
+    JobDetails,
+    RecurringJobDetails,
+    WorkerDetails,
+)
 from checkmate_queue.core.errors import PayloadError
 from checkmate_queue.core.job import as_datetime
-from checkmate_queue.core.model import FailedRecord, GroupStats, JobRecord, QueueStats, Schedule
+from checkmate_queue.core.model import (
+    FailedRecord,
+    GroupRecord,
+    GroupStats,
+    JobRecord,
+    QueueStats,
+    Schedule,
+    WorkerRecord,
+)
 from checkmate_queue.core.payload import PayloadCodec
 from checkmate_queue.runtime.attempt import decode_metadata
 
@@ -35,6 +51,26 @@ def failed_job(record: FailedRecord, codec: PayloadCodec[Any]) -> FailedJob:
         traceback=record.failure.traceback,
         attempts=record.attempts,
         failed_at=as_datetime(record.failed_at),
+    )
+
+
+def group_details(record: GroupRecord) -> GroupDetails:
+    return GroupDetails(
+        name=record.name,
+        ephemeral=record.ephemeral,
+        max_stalls=record.max_stalls,
+        workers=record.workers,
+        registered_at=as_datetime(record.registered_at),
+    )
+
+
+def worker_details(record: WorkerRecord) -> WorkerDetails:
+    return WorkerDetails(
+        worker=record.worker,
+        consumer_groups=record.groups,
+        lease_expires_at=as_datetime(record.expires_at),
+        processing=record.processing,
+        report=_report(record.report),
     )
 
 
@@ -75,6 +111,14 @@ def aggregate(stats: dict[str, QueueStats]) -> QueueStats:
         oldest_pending_seconds=max(oldest, default=None),
         groups=groups,
     )
+
+
+def _report(raw: bytes) -> Mapping[str, Any]:
+    try:
+        report = json.loads(raw)
+    except ValueError:
+        return {}
+    return report if isinstance(report, dict) else {}
 
 
 def _readable(codec: PayloadCodec[Any], raw: bytes) -> Any:
