@@ -3,17 +3,24 @@ CREATE OR REPLACE FUNCTION expire(
     p_queue integer, p_now bigint, p_unclaimed_ms bigint,
     OUT o_more boolean, OUT o_keys bigint[], OUT o_outcomes text[], OUT o_tallies tally[]
 ) LANGUAGE plpgsql AS $$
+DECLARE
+    v_keys bigint[];
+    v_groups integer[];
+    v_unclaimed bigint[];
 BEGIN
-    WITH overdue AS (
+    SELECT array_agg(l.key), array_agg(l.group_id) INTO v_keys, v_groups FROM (
         SELECT d.key, d.group_id FROM delivery d
         WHERE d.queue_id = p_queue AND d.expires_at <= p_now AND NOT (d.state = 4 AND d.at <= p_now)
         ORDER BY d.expires_at, d.key LIMIT 1000 FOR UPDATE SKIP LOCKED
-    ), unwanted AS (
-        SELECT d.key, d.group_id FROM delivery d
+    ) l;
+    v_unclaimed := ARRAY(
+        SELECT d.key FROM delivery d
         WHERE d.queue_id = p_queue AND d.state = 2 AND d.at <= p_now - p_unclaimed_ms
         ORDER BY d.place LIMIT 1000 FOR UPDATE SKIP LOCKED
-    ), late AS (
-        SELECT * FROM overdue UNION SELECT * FROM unwanted
+    );
+    WITH late AS (
+        SELECT u.key, u.group_id FROM unnest(v_keys, v_groups) u(key, group_id)
+        UNION SELECT u.key, 0 FROM unnest(v_unclaimed) u(key)
     ), gone AS (
         DELETE FROM delivery d USING late l WHERE d.key = l.key AND d.group_id = l.group_id
         RETURNING d.key, d.group_id, d.state

@@ -8,24 +8,28 @@ CREATE OR REPLACE FUNCTION ready_due(
 DECLARE
     v_groups integer[] := live_groups(p_queue, p_now);
     v_first integer := coalesce(v_groups[1], 0);
+    v_keys bigint[];
+    v_owners integer[];
+    v_places bigint[];
     v_delayed bigint;
     v_retried bigint;
     v_homeless bigint[];
 BEGIN
-    WITH due AS (
-        SELECT d.key, d.group_id, d.at FROM delivery d
-        WHERE d.queue_id = p_queue AND d.state >= 3 AND d.at <= p_now
-        ORDER BY d.at, d.key LIMIT 1000 FOR UPDATE SKIP LOCKED
-    ), numbered AS (
-        SELECT o.key, o.group_id, nextval('number') AS place
-        FROM (SELECT * FROM due ORDER BY due.at, due.key, due.group_id) o
-    ), moved AS (
+    SELECT array_agg(n.key), array_agg(n.group_id), array_agg(n.place) INTO v_keys, v_owners, v_places FROM (
+        SELECT o.key, o.group_id, nextval('number') AS place FROM (
+            SELECT d.key, d.group_id FROM delivery d
+            WHERE d.queue_id = p_queue AND d.state >= 3 AND d.at <= p_now
+            ORDER BY d.at, d.key LIMIT 1000 FOR UPDATE SKIP LOCKED
+        ) o
+    ) n;
+    WITH moved AS (
         UPDATE delivery d SET
             place = n.place,
             at = p_now,
             group_id = CASE n.group_id WHEN 0 THEN v_first ELSE n.group_id END,
             state = CASE WHEN n.group_id = 0 AND v_first = 0 THEN 2 ELSE 0 END
-        FROM numbered n WHERE d.key = n.key AND d.group_id = n.group_id
+        FROM unnest(v_keys, v_owners, v_places) n(key, group_id, place)
+        WHERE d.key = n.key AND d.group_id = n.group_id
         RETURNING d.key, d.place, d.expires_at, d.priority, n.group_id AS was
     ), spread AS (
         INSERT INTO delivery (key, place, at, expires_at, queue_id, group_id, priority, state)

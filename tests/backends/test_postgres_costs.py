@@ -1,0 +1,93 @@
+"""What a call costs on PostgreSQL, counted in blocks, which unlike time are the same on every machine."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from checkmate_queue.backends.postgres.statements import call
+from checkmate_queue.backends.postgres.store import PostgresStore
+from checkmate_queue.core.model import GroupJoin, NewJob
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tests.servers.postgres import PostgresStorage
+
+pytest_plugins = ["tests.servers.postgres"]
+
+HOUR = 3_600_000
+FEW, MANY = 1000, 20_000
+NOTHING = (None,) * 7
+
+
+async def blocks(connection: asyncpg.Connection[asyncpg.Record], query: str, *arguments: Any) -> int:
+    """How many blocks a call touches once its plans are made; what it does is undone."""
+    plan: dict[str, Any] = {}
+    for _ in range(2):
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            text = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}", *arguments)
+        finally:
+            await transaction.rollback()
+        plan = json.loads(text)[0]["Plan"]
+    return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
+
+
+async def fill(store: PostgresStore, first: int, last: int) -> None:
+    """Ready jobs, and as many that wait for their delay."""
+    for start in range(first, last, 1000):
+        numbers = range(start, start + 1000)
+        await store.add("q", [[NewJob(f"ready {number}", b"{}") for number in numbers]])
+        await store.add("q", [[NewJob(f"later {number}", b"{}", delay_ms=HOUR) for number in numbers]])
+
+
+@pytest.mark.parametrize("analyzed", [False, True], ids=["fresh", "analyzed"])
+async def test_cost_does_not_grow_with_the_backlog(postgres_storage: PostgresStorage, analyzed: bool) -> None:
+    """J5: claiming, settling, adding and ticking touch as much at twenty times the backlog."""
+    store = await postgres_storage.connect()
+    await store.open()
+    await store.register("q")
+    epoch = await store.join("q", "w", [GroupJoin("g")], HOUR)
+    costs = []
+    try:
+        await fill(store, 0, FEW)
+        for n, backlog in ((1, FEW), (2, MANY)):
+            if backlog > FEW:
+                await fill(store, FEW, MANY)
+            claims = (await store.exchange(epoch, "g", n, [], 10)).claims
+            keys = [claim.key for claim in claims]
+            costs.append(await _costs(postgres_storage, epoch.number, n + 1, keys, analyzed))
+    finally:
+        await store.close()
+    few, many = costs
+    assert all(many[name] < few[name] * 1.5 + 20 for name in few), (few, many)
+
+
+async def _costs(
+    storage: PostgresStorage, epoch: int, n: int, keys: list[int], analyzed: bool
+) -> dict[str, int]:
+    exchange, ticking, adding = (
+        call(name, arguments, storage.schema)
+        for name, arguments in (("exchange", 16), ("tick", 16), ("add", 13))
+    )
+    head = (None, 1, HOUR, epoch)
+    tick: tuple[Any, ...] = ("q", None, 1, HOUR, 10, HOUR, HOUR, epoch, [], *NOTHING)
+    one = ([1], ["new"], [b"{}"], [b""], [0], [0], [None], [False], [""])
+    retries = (["retry"] * 10, keys, [0] * 10, *([[None] * 10] * 4))
+    connection = await asyncpg.connect(storage.url)
+    try:
+        if analyzed:
+            await connection.execute("ANALYZE")
+        return {
+            "exchange": await blocks(connection, exchange, "q", *head, "g", n, 10, keys, *NOTHING),
+            "promoting exchange": await blocks(connection, exchange, "q", *head, "g", n, 10, [], *retries),
+            "tick": await blocks(connection, ticking, *tick),
+            "add": await blocks(connection, adding, "q", None, 1, None, *one),
+        }
+    finally:
+        await connection.close()
