@@ -7,7 +7,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -37,6 +37,7 @@ Argument: TypeAlias = str | bytes | int | float
 _PASSING = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OSError)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 _SHORTEST_ATTEMPT = 1.0
+_MOST_CONNECTIONS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +133,15 @@ class Connection:
             yield client
 
     def _connect(self) -> Redis:
-        return Redis.from_url(
+        pool = BlockingConnectionPool.from_url(
             self._url,
-            decode_responses=False,
+            max_connections=_MOST_CONNECTIONS,
+            timeout=None,
             retry=Retry(NoBackoff(), 0),
             socket_timeout=None,
             socket_connect_timeout=None,
         )
+        return Redis.from_pool(pool)
 
 
 def unavailable(error: Exception) -> BackendUnavailableError:

@@ -76,7 +76,7 @@ attendance.account()
 local dropped = deaths.mark()
 deaths.hand_on(epoch)
 local abandoned = attendance.judge(tonumber(ARGV[7]), dropped)
-more = not chores.caught_up() or more or call('EXISTS', key_of('dying')) == 1
+more = not chores.caught_up() or more or call('EXISTS', key_of('dying')) == 1 or deaths.are_left()
 local schedules_due = schedule_records.due(BATCH)
 local next_at = next_of({'due', 'schedules_due', 'expiry'}, earliest(expiry.next_unclaimed(), next_lease()))
 local lapsed_groups, lapsed = deaths.held(epoch)

@@ -67,7 +67,7 @@ local function drop_waiting(gid)
   end
   flush()
   if not keys then
-    call('DEL', front_key(gid, priority))
+    call('UNLINK', front_key(gid, priority))
     call('ZREM', priorities_key(gid), priority)
   end
   return keys and #keys or 1
@@ -79,7 +79,7 @@ local function drop(gid)
     handled = drop_waiting(gid)
   end
   if handled == 0 then
-    call('DEL', key_of('fill:' .. gid))
+    call('UNLINK', key_of('fill:' .. gid))
   end
   return handled
 end

@@ -45,7 +45,11 @@ local function end_cancelled(epoch, registered)
   call('DEL', epoch_key(epoch, ':cancelled'))
 end
 
--- Lets those die whose lease has run out; returns the names of ephemeral groups that went with them.
+function deaths.are_left()
+  return call('ZCOUNT', LEASES, '-inf', now) > 0
+end
+
+-- Lets those die whose lease has run out, up to 100; returns the names of ephemeral groups that went with them.
 function deaths.mark()
   local dropped = {}
   local dead = call('ZRANGEBYSCORE', LEASES, '-inf', int(now), 'LIMIT', 0, 100)
