@@ -61,7 +61,7 @@ CREATE TABLE member (
     cancelled bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (epoch, group_id)
 ) WITH (fillfactor = 50);
-CREATE INDEX member_group ON member (group_id);
+CREATE INDEX member_group ON member (group_id, epoch);
 
 -- The lease of an epoch: whichever of its exchanges and heartbeats renewed it last.
 CREATE VIEW lease AS
