@@ -50,16 +50,15 @@ def check_path(path: str | os.PathLike[str]) -> str:
     return text
 
 
-def connect(path: str, synchronous: Synchronous) -> sqlite3.Connection:
+def connect(path: str, synchronous: Synchronous, deadline: float) -> sqlite3.Connection:
     """Open a connection that any thread may use, one at a time. It never waits for a lock by itself."""
     connection = sqlite3.connect(
         path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
     )
+    connection.text_factory = _decode
     try:
-        connection.text_factory = _decode
-        for pragma in _PRAGMAS:
-            connection.execute(pragma)
-        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        for pragma in (*_PRAGMAS, f"PRAGMA synchronous = {synchronous}"):
+            persist(partial(connection.execute, pragma), path, deadline)
     except BaseException:
         connection.close()
         raise
@@ -75,12 +74,16 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 
 def pauses(deadline: float) -> Iterator[None]:
-    """Pause between attempts, a little longer each time, until the deadline (of `time.monotonic`)."""
+    """Pause between attempts, a little longer each time, until the deadline (of `time.monotonic`).
+
+    There is one attempt at least.
+    """
     started = time.monotonic()
+    yield
     while (now := time.monotonic()) < deadline:
-        yield
         longest = min(0.005, max(0.0003, (now - started) / 20))
-        time.sleep(longest * random.uniform(0.3, 1))
+        time.sleep(min(deadline - now, longest * random.uniform(0.3, 1)))
+        yield
 
 
 def persist(action: Callable[[], T], path: str, deadline: float) -> T:

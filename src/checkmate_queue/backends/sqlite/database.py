@@ -47,6 +47,7 @@ class Database:
         self._path = check_path(options.path)
         # SQLite keeps its log beside the file itself, not beside a link to it.
         self._file = Path(self._path).resolve()
+        self._deadline = time.monotonic() + options.patience
         self._closing = ExitStack()
         try:
             self._prepare()
@@ -71,7 +72,7 @@ class Database:
 
     def _prepare(self) -> None:
         connection = self._connect()
-        prepare(connection, self._path, time.monotonic() + self._options.patience)
+        prepare(connection, self._path, self._deadline)
         # This connection stays open, idle: the log that the turnstiles lie on exists as long as one does.
         self._closing.callback(self._no_longer_sleep, connection)
 
@@ -113,7 +114,7 @@ class Database:
         return lane
 
     def _connect(self) -> sqlite3.Connection:
-        connection = connect(str(self._file), self._options.synchronous)
+        connection = connect(str(self._file), self._options.synchronous, self._deadline)
         self._closing.callback(connection.close)
         return connection
 

@@ -80,7 +80,7 @@ CREATE INDEX member_group ON member (grp);
 -- holders: the open deliveries, plus one; counted from there since 0 and 1 are stored in another size than
 -- 2 to 127, and a row that keeps its size is changed in place, whatever its payload.
 -- sweep_at: when something of the job may expire. `data` and `metadata` may be anything: a hand may have
--- been there, and whoever claims the job finds out.
+-- been there, and whoever claims the job finds out. What verbs compute with may not.
 CREATE TABLE job (
   key INTEGER PRIMARY KEY,
   queue INTEGER NOT NULL,
@@ -99,7 +99,13 @@ CREATE TABLE job (
   schedule TEXT,
   token TEXT NOT NULL,
   metadata BLOB,
-  data BLOB
+  data BLOB,
+  CHECK (
+    typeof(priority) = 'integer' AND typeof(enqueued_at) = 'integer'
+    AND (due_at IS NULL OR typeof(due_at) = 'integer')
+    AND (expires_at IS NULL OR typeof(expires_at) = 'integer')
+    AND (sweep_at IS NULL OR typeof(sweep_at) = 'integer')
+  )
 );
 
 CREATE UNIQUE INDEX job_id ON job (queue, id, namespace);
@@ -155,7 +161,8 @@ CREATE TABLE waiting (
   rank INTEGER NOT NULL,
   attempts INTEGER NOT NULL,
   stalls INTEGER NOT NULL,
-  PRIMARY KEY (grp, key)
+  PRIMARY KEY (grp, key),
+  CHECK (typeof(due_at) = 'integer')
 ) WITHOUT ROWID;
 
 CREATE INDEX waiting_due ON waiting (queue, due_at, key);
@@ -206,7 +213,8 @@ CREATE TABLE schedule (
   overlap INTEGER NOT NULL,
   unclaimed TEXT NOT NULL,
   data BLOB,
-  UNIQUE (queue, id)
+  UNIQUE (queue, id),
+  CHECK (typeof(priority) = 'integer' AND (next_at IS NULL OR typeof(next_at) = 'integer'))
 );
 
 CREATE INDEX schedule_due ON schedule (queue, next_at, id) WHERE next_at IS NOT NULL;
