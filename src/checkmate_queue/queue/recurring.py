@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
@@ -16,7 +17,7 @@ from checkmate_queue.queue.base import QueueBase
 from checkmate_queue.queue.orders import new_schedule, timing_from
 from checkmate_queue.queue.views import recurring_details
 from checkmate_queue.runtime.runtime import Runtime
-from checkmate_queue.store import BATCH, Store
+from checkmate_queue.store import BATCH, Store, UnknownQueueError
 
 T = TypeVar("T")
 
@@ -120,7 +121,7 @@ class Recurring(QueueBase[T]):
         while True:
 
             async def page(runtime: Runtime, after: str = found[-1] if found else "") -> list[Schedule]:
-                return await runtime.store.schedules(self.name, after=after)
+                return await _schedules(runtime.store, self.name, after=after)
 
             schedules = await self._look(page)
             found += [schedule.spec.id for schedule in schedules]
@@ -138,5 +139,14 @@ class Recurring(QueueBase[T]):
 
 
 async def _stored(store: Store, queue: str, schedule_id: str) -> Schedule | None:
-    found = await store.schedules(queue, [schedule_id])
+    found = await _schedules(store, queue, [schedule_id])
     return found[0] if found else None
+
+
+async def _schedules(
+    store: Store, queue: str, ids: Sequence[str] | None = None, *, after: str = ""
+) -> list[Schedule]:
+    try:
+        return await store.schedules(queue, ids, after=after)
+    except UnknownQueueError:
+        return []  # Nobody has put anything into it yet.
