@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full check bench fix clean
+.PHONY: help demo test test-full check bench docs fix clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ check: $(STAMP) ## Check format, lint, types and import directions
 
 bench: $(STAMP) ## Run the benchmarks; options in ARGS="..."
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(STAMP) ## Write what is generated into docs/, and build the site: build/site/index.html
+	@$(BIN)/python -m docs.generate
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/site
 
 fix: $(STAMP) ## Format the code and repair what the linter can repair
 	$(BIN)/ruff check --fix .
