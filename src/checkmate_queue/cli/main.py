@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import signal
 import sys
 from typing import Annotated, NoReturn
@@ -11,40 +12,62 @@ import typer
 from rich.console import Console
 
 from checkmate_queue import QueueError, __version__
-from checkmate_queue.cli.demo.director import Options, run
+from checkmate_queue.cli import failed, groups, jobs, recurring
+from checkmate_queue.cli.command import PROGRAM, VERBOSE, Command, execute
 from checkmate_queue.cli.demo.errors import DemoError
+from checkmate_queue.cli.doctor import doctor
+from checkmate_queue.cli.enqueue import enqueue
+from checkmate_queue.cli.pausing import pause, resume
+from checkmate_queue.cli.stats import stats
+from checkmate_queue.cli.worker import worker
 
 INTERRUPTED = 130
 PIPE_WIDTH = 100
 
 app = typer.Typer(
-    name="checkmate-queue",
+    name=PROGRAM,
     help="A job queue with pluggable backends.",
-    no_args_is_help=True,
-    add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
 
 def main() -> None:
     """Run the command line."""
-    app(prog_name="checkmate-queue")
+    sys.exit(execute(app, sys.argv[1:]))
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"checkmate-queue {__version__}")
+        typer.echo(f"{PROGRAM} {__version__}")
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
-    version: Annotated[
+    ctx: typer.Context,
+    _version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
+    _verbose: Annotated[
+        bool, typer.Option(VERBOSE, help="Show tracebacks of errors; may stand anywhere.")
+    ] = False,
 ) -> None:
-    pass
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
+app.command(cls=Command)(worker)
+app.command(cls=Command)(enqueue)
+app.command(cls=Command)(stats)
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(failed.app, name="failed")
+app.add_typer(recurring.app, name="recurring")
+app.add_typer(groups.app, name="groups")
+app.command(cls=Command)(pause)
+app.command(cls=Command)(resume)
+app.command(cls=Command)(doctor)
 
 
 @app.command()
@@ -55,12 +78,14 @@ def demo(
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep ledgers, exports and logs.")] = False,
 ) -> None:
-    """Show the queue at work: five patterns at once, with a worker killed on the way.
+    """Show the queue at work, with a worker killed on the way.
+
+    Five patterns at once, and a table of what was expected and what was seen.
 
     The exit code is 1 if anything was lost, ran twice or too early, or out of order.
     """
     try:
-        ok = asyncio.run(_until_terminated(Options(seconds, url, keep)))
+        ok = asyncio.run(_until_terminated(seconds, url, keep))
     except (DemoError, QueueError, OSError) as error:
         _fail(f"demo: {error}", 1)
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -70,8 +95,12 @@ def demo(
     raise typer.Exit(0 if ok else 1)
 
 
-async def _until_terminated(options: Options) -> bool:
-    task = asyncio.ensure_future(run(options, _console()))
+async def _until_terminated(seconds: float, url: str | None, keep: bool) -> bool:
+    # Its servers and clients take longer to import than any other command takes to run.
+    director = importlib.import_module("checkmate_queue.cli.demo.director")
+    task: asyncio.Future[bool] = asyncio.ensure_future(
+        director.run(director.Options(seconds, url, keep), _console())
+    )
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     return await task

@@ -31,11 +31,12 @@ class Address:
             raise ConfigError(
                 f"The backend's URL has a '#' part; write '%23' for a '#' in a path: {_redacted(url)!r}"
             )
+        self._text = url
         self._settings = settings
 
     def with_settings(self, settings: Mapping[str, Any]) -> Address:
         """The same address with some settings replaced."""
-        return Address(self.url.geturl(), {**self._settings, **settings})
+        return Address(self._text, {**self._settings, **settings})
 
     @property
     def scheme(self) -> str:

@@ -1,0 +1,22 @@
+"""The arguments and options that commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+Url: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--url",
+        envvar="CHECKMATE_QUEUE_URL",
+        help="The backend, such as sqlite:///queue.db.",
+        show_default=False,
+    ),
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+QueueName: TypeAlias = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue's name.")]
+JobName: TypeAlias = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
+Limit: TypeAlias = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="The most to list.")]

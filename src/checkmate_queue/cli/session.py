@@ -1,0 +1,56 @@
+"""One look at a backend, from opening it to closing it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from checkmate_queue import Queue, QueueManager
+from checkmate_queue.cli.command import CommandError
+
+T = TypeVar("T")
+
+NAMED_AT_MOST = 10
+
+
+def visit(url: str, call: Callable[[QueueManager], Awaitable[T]]) -> T:
+    """Open the backend without consuming anything, make the call, close the backend."""
+    return asyncio.run(_visit(url, call))
+
+
+async def _visit(url: str, call: Callable[[QueueManager], Awaitable[T]]) -> T:
+    manager = QueueManager(url)
+    await manager.start(consume=False)
+    try:
+        return await call(manager)
+    finally:
+        await manager.shutdown(timeout=0)
+
+
+async def known_queue(manager: QueueManager, name: str) -> Queue[Any]:
+    """The queue, if the backend has it: a slip of the finger must not make one."""
+    await check_known(manager, [name])
+    return manager.get_queue(name)
+
+
+async def check_known(manager: QueueManager, names: list[str]) -> None:
+    """Raise `CommandError` unless the backend has all these queues."""
+    known = await manager.list_queues()
+    for name in names:
+        if name not in known:
+            raise CommandError(f"there is no queue {name!r}; {_listing(known)}")
+
+
+async def chosen_queues(manager: QueueManager, name: str | None) -> list[Queue[Any]]:
+    """The queue of this name, or all."""
+    if name is not None:
+        return [await known_queue(manager, name)]
+    return [manager.get_queue(each) for each in await manager.list_queues()]
+
+
+def _listing(known: list[str]) -> str:
+    if not known:
+        return "the backend has none yet"
+    more = f" and {len(known) - NAMED_AT_MOST} more" if len(known) > NAMED_AT_MOST else ""
+    return f"there are: {', '.join(known[:NAMED_AT_MOST])}{more}"

@@ -1,0 +1,98 @@
+"""From `module:manager` to a manager that is ready to start."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from checkmate_queue import QueueManager
+from checkmate_queue.cli.command import CommandError
+from checkmate_queue.cli.work.plan import Plan
+
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+def load_manager(plan: Plan) -> QueueManager:
+    """Import the manager from the current folder or what is installed; raises `CommandError`.
+
+    The name may also be of a function that takes nothing and returns a manager.
+    """
+    module_name, colon, name = plan.target.partition(":")
+    if not (module_name and colon and name):
+        raise CommandError(f"{plan.target!r} is not MODULE:MANAGER, such as app:manager")
+    if module_name.endswith(".py") or "/" in module_name:
+        dotted = module_name.removesuffix(".py").strip("./").replace("/", ".")
+        raise CommandError(f"{module_name!r} is a file; name the module: {dotted}:{name}")
+    manager = _named(_imported(module_name), name)
+    logging.basicConfig(level=plan.log_level.upper(), format=LOG_FORMAT)
+    if plan.concurrency is not None:
+        manager.configure(concurrency=plan.concurrency)
+    _check_consumers(manager, plan)
+    return manager
+
+
+def _imported(name: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and f"{name}.".startswith(f"{error.name}."):
+            raise CommandError(f"there is no module {error.name!r} in {here}, or installed") from error
+        raise _broken(name, error) from error
+    except (Exception, SystemExit) as error:
+        raise _broken(name, error) from error
+
+
+def _broken(name: str, error: BaseException) -> CommandError:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename.endswith(".py") and frame.filename != __file__]
+    where = (
+        f" ({own[-1].filename}, line {own[-1].lineno})" if own and not isinstance(error, SyntaxError) else ""
+    )
+    return CommandError(f"importing {name!r} failed: {_name_of(error)}{where}")
+
+
+def _name_of(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _named(module: ModuleType, name: str) -> QueueManager:
+    found: object = module
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            managers = [key for key, value in vars(module).items() if isinstance(value, QueueManager)]
+            hint = f"its managers are: {', '.join(managers)}" if managers else "it has no QueueManager"
+            raise CommandError(f"{module.__name__!r} has no {name!r}; {hint}") from None
+    if callable(found) and not isinstance(found, QueueManager):
+        try:
+            found = found()
+        except Exception as error:
+            raise CommandError(f"calling {module.__name__}:{name} failed: {_name_of(error)}") from error
+    if not isinstance(found, QueueManager):
+        raise CommandError(f"{module.__name__}:{name} is no QueueManager, but a {type(found).__name__}")
+    return found
+
+
+def _check_consumers(manager: QueueManager, plan: Plan) -> None:
+    """Consumers may also be started by the manager's lifespan; then there is nothing to see yet."""
+    declared = {queue.name for queue in manager.get_queues() if queue.declared_groups}
+    for name in plan.queues or ():
+        if name not in declared:
+            known = ", ".join(sorted(declared)) or "none"
+            raise CommandError(f"{plan.target} declares no consumer of queue {name!r}; it does of: {known}")
+
+
+def check_consuming(manager: QueueManager, plan: Plan) -> None:
+    """Raise `CommandError` where the started manager consumes nothing."""
+    if not any(queue.get_consumers() for queue in manager.get_queues()):
+        raise CommandError(
+            f"{plan.target} has no consumer; declare one with @queue.consumer('group'), or in its lifespan"
+        )

@@ -1,0 +1,217 @@
+"""One worker process: on its own, or as a child that takes orders over a socket.
+
+`python -m checkmate_queue.cli.work.process DESCRIPTOR PLAN` is the child.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from typing import Literal
+
+from checkmate_queue import QueueError, QueueManager
+from checkmate_queue.cli.command import CommandError, explain, say
+from checkmate_queue.cli.work.health import ConsumerHealth, Health, HealthServer
+from checkmate_queue.cli.work.loading import check_consuming, load_manager
+from checkmate_queue.cli.work.plan import Plan
+from checkmate_queue.cli.work.wishes import NUMBERS, Wishes, either
+
+REPORT_SECONDS = 1.0
+CANNOT_START = 1
+
+
+async def work(manager: QueueManager, plan: Plan, wishes: Wishes, on_start: Callable[[], None]) -> bool:
+    """Consume until `wishes` say otherwise; return whether all that ran was finished.
+
+    Raises what keeps the worker from starting.
+    """
+    starting = asyncio.ensure_future(manager.start(queues=plan.queues))
+    await either(starting, wishes.drain)
+    if starting.done():
+        try:
+            await _started(starting, manager, plan)
+        except BaseException:
+            await manager.shutdown(timeout=0)
+            raise
+        on_start()
+        await wishes.drain.wait()
+    else:
+        starting.cancel()
+        await asyncio.wait([starting])
+    draining = asyncio.ensure_future(manager.shutdown())
+    await either(draining, wishes.cancel)
+    if draining.done():
+        await draining
+        return True
+    await manager.shutdown(timeout=0)
+    draining.cancel()
+    return False
+
+
+async def _started(starting: asyncio.Future[None], manager: QueueManager, plan: Plan) -> None:
+    try:
+        await starting
+    except (QueueError, OSError):
+        raise
+    except Exception as error:  # Of the lifespan.
+        raise CommandError(f"starting {plan.target} failed: {type(error).__name__}: {error}") from error
+    check_consuming(manager, plan)
+
+
+def health_of(manager: QueueManager) -> list[ConsumerHealth]:
+    """The consumers of this process; may be called from any thread."""
+    now = datetime.now(UTC)
+    return [
+        ConsumerHealth(
+            os.getpid(),
+            consumer.queue,
+            consumer.consumer_group,
+            None if consumer.last_contact_at is None else (now - consumer.last_contact_at).total_seconds(),
+        )
+        for queue in manager.get_queues()
+        for consumer in queue.get_consumers()
+    ]
+
+
+def lease_of(manager: QueueManager) -> float:
+    """For how long a worker may be silent."""
+    return float(manager.get_active_config()["lease_seconds"])
+
+
+def announce(manager: QueueManager) -> None:
+    """Say that the work begins."""
+    groups = sorted({f"{each.queue}/{each.consumer_group}" for each in health_of(manager)})
+    say(f"worker: ready (pid {os.getpid()}): {', '.join(groups)}")
+
+
+def announce_stop() -> None:
+    """Say what a stop waits for."""
+    say("worker: stopping when what runs is done; once more to cancel it")
+
+
+def leave(status: int) -> None:
+    """End the process at once: a handler on a thread, which nothing can interrupt, has been given back."""
+    with suppress(OSError):
+        sys.stdout.flush()
+    os._exit(status)
+
+
+# -- on its own --------------------------------------------------------------------------------------
+
+
+async def work_alone(plan: Plan, address: tuple[str, int] | None) -> int:
+    """Be the only worker process of this command, and return its exit code."""
+    manager = load_manager(plan)
+    wishes = Wishes()
+    phase = _Phase()
+
+    def begun() -> None:
+        phase.begun = True
+        announce(manager)
+
+    def examine() -> Health:
+        return Health(phase.name(wishes), lease_of(manager), health_of(manager))
+
+    with ExitStack() as stack:
+        if address is not None:
+            server = HealthServer(*address, examine)
+            stack.callback(server.close)
+            say(f"worker: health at {server.address}")
+        stack.enter_context(wishes.by_signals(announce_stop))
+        working = asyncio.ensure_future(work(manager, plan, wishes, begun))
+        await either(working, wishes.kill)
+        if not working.done():
+            leave(wishes.status(drained=False))
+        drained = await working
+    if not drained:
+        say("worker: stopped; what ran was given back")
+        leave(wishes.status(drained=False))
+    say("worker: stopped")
+    return 0
+
+
+class _Phase:
+    def __init__(self) -> None:
+        self.begun = False
+
+    def name(self, wishes: Wishes) -> Literal["starting", "running", "stopping"]:
+        if wishes.drain.is_set():
+            return "stopping"
+        return "running" if self.begun else "starting"
+
+
+# -- as a child --------------------------------------------------------------------------------------
+
+
+async def work_below(plan: Plan, link: socket.socket) -> bool:
+    """Take orders from the process above, and report to it; without it, drain."""
+    wishes = Wishes()
+    loop = asyncio.get_running_loop()
+    for number in NUMBERS:
+        # However many come: whoever signals all processes at once must not cancel what the one above drains.
+        loop.add_signal_handler(number, wishes.drain.set)
+    reader, writer = await asyncio.open_connection(sock=link)
+    obeying = asyncio.ensure_future(_obey(reader, wishes))
+    manager = load_manager(plan)
+    reports: list[asyncio.Future[None]] = []
+
+    def begun() -> None:
+        announce(manager)
+        reports.append(asyncio.ensure_future(_report(manager, writer)))
+
+    try:
+        return await work(manager, plan, wishes, begun)
+    finally:
+        for task in (obeying, *reports):
+            task.cancel()
+        writer.close()
+
+
+async def _obey(reader: asyncio.StreamReader, wishes: Wishes) -> None:
+    async for line in reader:
+        wishes.drain.set()
+        if line.strip() == b"cancel":
+            wishes.cancel.set()
+    wishes.drain.set()
+
+
+async def _report(manager: QueueManager, writer: asyncio.StreamWriter) -> None:
+    while True:
+        report = {
+            "lease_seconds": lease_of(manager),
+            "consumers": [
+                (each.queue, each.consumer_group, each.last_contact_seconds) for each in health_of(manager)
+            ],
+        }
+        writer.write(json.dumps(report).encode() + b"\n")
+        await writer.drain()
+        await asyncio.sleep(REPORT_SECONDS)
+
+
+def main() -> None:
+    """Be a child, and end."""
+    descriptor, text = sys.argv[1:]
+    plan = Plan.load(text)
+    os.set_inheritable(int(descriptor), False)
+    try:
+        drained = asyncio.run(work_below(plan, socket.socket(fileno=int(descriptor))))
+    except Exception as error:
+        if plan.verbose:
+            traceback.print_exc()
+        say(f"worker: {explain(error)}")
+        sys.exit(CANNOT_START)
+    if not drained:
+        leave(0)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    main()
