@@ -15,16 +15,28 @@ Unit: TypeAlias = Sequence[NewJob]
 Answer: TypeAlias = list[Added] | QueueFull
 
 
+LONGEST_TURN_SECONDS = 0.002
+"""How long one task may enqueue one job after another before others of its loop get their turn."""
+
+
 class Outbox:
-    """One queue's way to `Store.add`: the first call goes at once, those that come meanwhile as one batch."""
+    """One queue's way to `Store.add`: the first call goes at once, those that come meanwhile as one batch.
+
+    An engine may be done without ever suspending the caller. Then "meanwhile" is the rest of this turn
+    of the event loop: what other tasks enqueue in it waits for the next turn, and travels together.
+    """
 
     def __init__(self, store: Ingestion, queue: str, patience: float) -> None:
         self._store = store
         self._queue = queue
         self._patience = patience
         self._waiting: list[tuple[Unit, asyncio.Future[Answer]]] = []
-        self._busy = False
+        self._under_way = False
+        self._leader: asyncio.Task[object] | None = None
+        self._turn_began = 0.0
         self._flusher: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def put(self, unit: Unit) -> list[Added]:
         """Store one caller's jobs, all or nothing.
@@ -32,31 +44,58 @@ class Outbox:
         Raises `QueueFullError` (J8), or `BackendUnavailableError` after the patience, when it isn't known
         whether they were stored (J10).
         """
-        if self._busy:
+        if self._may_go_at_once():
+            answer = await self._go_at_once(unit)
+        else:
             future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
             self._waiting.append((unit, future))
+            self._idle.clear()
             answer = await future
-        else:
-            self._busy = True
-            try:
-                answer = (await self._add([unit]))[0]
-            finally:
-                self._next()
         if isinstance(answer, QueueFull):
             raise QueueFullError(f"Queue '{self._queue}' is full (max: {answer.limit})")
         return answer
 
     async def drained(self) -> None:
         """Wait until nothing is under way."""
-        while self._flusher is not None:
-            await asyncio.wait([self._flusher])
+        await self._idle.wait()
 
-    def _next(self) -> None:
-        self._flusher = asyncio.create_task(self._flush()) if self._waiting else None
-        self._busy = self._flusher is not None
+    def _may_go_at_once(self) -> bool:
+        if self._under_way or self._waiting:
+            return False
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        if self._leader is None:
+            self._leader = task
+            self._turn_began = loop.time()
+            loop.call_soon(self._next_turn)
+            return True
+        return self._leader is task and loop.time() - self._turn_began < LONGEST_TURN_SECONDS
 
-    async def _flush(self) -> None:
-        batch = self._take()
+    def _next_turn(self) -> None:
+        self._leader = None
+        self._go_on()
+
+    async def _go_at_once(self, unit: Unit) -> Answer:
+        self._under_way = True
+        self._idle.clear()
+        try:
+            return (await self._add([unit]))[0]
+        finally:
+            self._under_way = False
+            if self._leader is None:
+                self._go_on()
+            elif not self._waiting:
+                self._idle.set()
+
+    def _go_on(self) -> None:
+        if self._under_way:
+            return
+        if self._waiting:
+            self._under_way = True
+            self._flusher = asyncio.create_task(self._flush(self._take()))
+        else:
+            self._idle.set()
+
+    async def _flush(self, batch: list[tuple[Unit, asyncio.Future[Answer]]]) -> None:
         try:
             answers = await self._add([unit for unit, _ in batch])
         except Exception as error:
@@ -68,7 +107,8 @@ class Outbox:
                 if not future.done():
                     future.set_result(answer)
         finally:
-            self._next()
+            self._under_way = False
+            self._go_on()
 
     def _take(self) -> list[tuple[Unit, asyncio.Future[Answer]]]:
         jobs = count = 0
