@@ -75,7 +75,9 @@ class QueueManager(Overview):
         self._stack = AsyncExitStack()
         self._consuming = False
         self._shut_down = False
-        self._closing: asyncio.Task[None] | None = None
+        self._closing = False
+        self._closer: asyncio.Task[Any] | None = None
+        self._closed = asyncio.Event()
         self._process = 0
 
     # -- queues ----------------------------------------------------------------------------------
@@ -147,10 +149,10 @@ class QueueManager(Overview):
         """
         if self._runtime is not None:
             raise ConfigError("The settings of a manager that was started can't be replaced")
-        self._address = self._address.with_settings(settings)
-        self._plugin = self._config = None
-        if self.registry.for_scheme(self._address.scheme):
-            self._resolve()
+        address = self._address.with_settings(settings)
+        if self.registry.for_scheme(address.scheme):
+            self._config = address.config(address.plugin(self.registry))
+        self._address = address
 
     async def start(self, consume: bool = True, *, queues: Collection[str] | None = None) -> None:
         """Open the backend and start the consumers that were declared; starting twice has no effect.
@@ -175,6 +177,7 @@ class QueueManager(Overview):
         store = plugin.create_store(config, self._clock)
         try:
             await persevere(store.open, config.patience_seconds)
+            self._check_not_shut_down()
         except BaseException:
             await store.close()
             raise
@@ -210,31 +213,46 @@ class QueueManager(Overview):
         if self._lifespan is not None:
             await self._stack.enter_async_context(self._lifespan(self))
         try:
-            for queue in list(self._queues.values()):
-                if names is None or queue.name in names:
+            while waiting := [queue for queue in self.get_queues() if self._is_to_start(queue, names)]:
+                for queue in waiting:
                     await queue.start_declared()
+            self._check_not_shut_down()
         except BaseException:
             await self._stack.aclose()
             raise
         self._consuming = True
+
+    def _is_to_start(self, queue: Queue[Any], names: Collection[str] | None) -> bool:
+        return queue.has_declared and (names is None or queue.name in names)
 
     async def shutdown(self, timeout: float | None = None) -> None:
         """Stop all queues (as `Queue.stop`, L1) and close the backend.
 
         Afterwards everything raises `QueueStoppedError`. Calling it twice, or from inside a handler, works.
         """
+        if self._runtime is not None:
+            self.check_caller()
         self._shut_down = True
         queues = [*self._queues.values(), *self._retired]
         await asyncio.gather(*(queue.stop(timeout) for queue in queues))
-        if self._closing is None:
-            self._closing = asyncio.get_running_loop().create_task(self._close(queues))
-        if not inside_handler() or all(queue.has_ended for queue in queues):
-            await asyncio.shield(self._closing)
+        first, self._closing = not self._closing, True
+        if self._hub.runs_caller() or (inside_handler() and not all(queue.has_ended for queue in queues)):
+            # It can't wait for itself: the rest is done when it ends.
+            if first:
+                self._closer = asyncio.get_running_loop().create_task(self._close(queues))
+        elif first:
+            # In the caller's own task, so that a lifespan may end where it began.
+            self._closer = asyncio.current_task()
+            await self._close(queues)
+        elif asyncio.current_task() is not self._closer:
+            await self._closed.wait()
 
     async def _close(self, queues: list[Queue[Any]]) -> None:
-        for queue in queues:
-            await queue.ended()
         try:
+            for queue in queues:
+                await queue.ended()
+            while self._queues:  # What a handler asked for meanwhile.
+                await asyncio.gather(*(queue.stop(0) for queue in self.get_queues()))
             await self._stack.aclose()
         finally:
             runtime, self._runtime = self._runtime, None
@@ -242,9 +260,14 @@ class QueueManager(Overview):
             self._started.clear()
             if runtime is not None:
                 await runtime.close()
+            self._closed.set()
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            await self.shutdown()
+            raise
         return self
 
     async def __aexit__(
@@ -267,22 +290,26 @@ class QueueManager(Overview):
                 self._address.plugin(self.registry)
                 raise self._not_started()
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        self.check_caller()
         return self._runtime
 
     def check_caller(self) -> None:
-        """Raise `QueueError` in a forked process or in another event loop."""
+        """Raise `QueueError` after the shutdown, in a forked process and in another event loop."""
         runtime = self._runtime
         if runtime is None:
-            return
-        if self._process != os.getpid():
-            raise QueueError(
-                f"This QueueManager was started in process {self._process} and can't be used after a fork, "
-                f"in process {os.getpid()}; make and start one in each process"
-            )
+            return self._check_not_shut_down()
+        self._check_process()
         if _running_loop() is not runtime.loop:
             raise QueueError(
                 "This QueueManager was started in another event loop; make one for each loop, "
                 "or call enqueue_sync"
+            )
+
+    def _check_process(self) -> None:
+        if self._process != os.getpid():
+            raise QueueError(
+                f"This QueueManager was started in process {self._process} and can't be used after a fork, "
+                f"in process {os.getpid()}; make and start one in each process"
             )
 
     def loop_from_thread(self) -> asyncio.AbstractEventLoop:
@@ -295,6 +322,7 @@ class QueueManager(Overview):
         runtime = self._runtime
         if runtime is None:
             raise QueueStoppedError("The manager was shut down; make a new QueueManager")
+        self._check_process()
         if here is runtime.loop:
             raise QueueError("enqueue_sync would block the event loop; here, write: await queue.enqueue(...)")
         return runtime.loop

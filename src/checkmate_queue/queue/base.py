@@ -59,6 +59,8 @@ class QueueBase(Generic[T]):
         With `timeout`, in seconds, what still runs then is cancelled and given back to the front. Calling it
         again, or from inside a handler, works.
         """
+        if self._attached is not None and not self._ended:
+            self._source.check_caller()
         self._stopped = True
         self._source.forget(self.name, self)
         if self._attached is not None:
@@ -105,6 +107,9 @@ class QueueBase(Generic[T]):
 
     async def _open_for_work(self) -> Attached:
         self._check_open()
+        if self._attached is None:
+            await self._attach()
+            self._check_open()  # It may have been stopped while it waited for the backend.
         return await self._attach()
 
     async def _attach(self) -> Attached:

@@ -215,6 +215,11 @@ class Queue(Recurring[T], Inspection[T]):
         """The groups of the consumers that were declared and have not been started."""
         return [spec.consumer_group for spec in self._declared]
 
+    @property
+    def has_declared(self) -> bool:
+        """Whether consumers wait for the manager's start."""
+        return bool(self._declared)
+
     async def start_declared(self) -> None:
         """Start the consumers that were declared by decorator, in one step (G2)."""
         declared, self._declared = self._declared, []

@@ -103,6 +103,9 @@ class LagChanged(Event):
     new: Severity
 
 
+CALLBACK_PATIENCE = 5.0
+"""How long, in seconds, a shutdown waits for callbacks."""
+
 E = TypeVar("E", bound=Event)
 
 
@@ -134,10 +137,21 @@ class EventHub:
                 self._tasks.add(task)
                 task.add_done_callback(self._finished)
 
+    def runs_caller(self) -> bool:
+        """Whether the caller is an async callback."""
+        return asyncio.current_task() in self._tasks
+
     async def drain(self) -> None:
-        """Wait for async callbacks under way."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        """Wait for async callbacks under way, and cancel those that take too long."""
+        await self._wait(CALLBACK_PATIENCE)
+        for task in self._tasks:
+            log.warning("A callback for an event does not end; it is cancelled: %r", task)
+            task.cancel()
+        await self._wait(CALLBACK_PATIENCE)
+
+    async def _wait(self, timeout: float) -> None:
+        if tasks := self._tasks - {asyncio.current_task()}:
+            await asyncio.wait(tasks, timeout=timeout)
 
     def _finished(self, task: asyncio.Future[Any]) -> None:
         self._tasks.discard(task)
