@@ -94,7 +94,10 @@ class Recurring(QueueBase[T]):
         """
         self._check_open()
         check_name("job_id", job_id)
-        due = await self._ask(lambda runtime: runtime.store.ping())
+        now = await self._ask(lambda runtime: runtime.store.ping())
+        schedule = await self._schedule(job_id)
+        # A time of its own, so that what was made by this call can be told from what was made before.
+        due = now if schedule is None else max(now, (schedule.last_run_at or 0) + 1)
         made = None
         while made is None:
             made = await self._ask(lambda runtime: self._fire_off_grid(runtime.store, job_id, due))
