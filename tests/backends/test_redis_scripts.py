@@ -185,6 +185,19 @@ async def test_group_that_starts_from_the_earliest_is_filled_in_steps(
     assert await drain(store, epoch, "old") == expected
 
 
+async def test_start_from_the_earliest_leaves_out_what_has_expired(
+    store: RedisStore, clock: TravellingClock
+) -> None:
+    """J9: a job that lives only where it was claimed in time makes no new delivery."""
+    epoch = await store.join(QUEUE, "w", [GroupJoin("old")], LEASE)
+    await store.add(QUEUE, [numbered(1, expires_ms=1000)])
+    (claim,) = (await store.exchange(epoch, "old", 1, [], 1)).claims
+    clock.advance(2)
+    await store.join(QUEUE, "w", [GroupJoin("new", start_from="earliest")], LEASE)
+    assert (await store.exchange(epoch, "new", 1, [], 1)).claims == []
+    assert (await store.exchange(epoch, "old", 2, [Done(claim.key)], 1)).refused == []
+
+
 async def test_dropped_group_is_cleared_in_steps(store: RedisStore, redis_storage: RedisStorage) -> None:
     """G4: and the ids are free at once, whoever asks first."""
     epoch = await store.join(QUEUE, "w", [GroupJoin("g"), GroupJoin("other")], LEASE)

@@ -9,6 +9,7 @@
 -- include: lib/groups.lua
 
 local call = redis.call
+local now = queue.now
 local BATCH, JOBS, OPEN, key_of, group_key = queue.BATCH, queue.JOBS, queue.OPEN, queue.key_of, queue.group_key
 local priorities_key, ready_key = queue.priorities_key, queue.ready_key
 local later, count, flush = writes.later, writes.count, writes.flush
@@ -21,10 +22,12 @@ local function has_group(list, gid)
   return string.find(list, ',' .. gid .. ',', 1, true) ~= nil
 end
 
--- Those that became ready after the registration carry the group in their record.
+-- Those that became ready after the registration carry the group in their record; one that has expired, and lives only
+-- where it was claimed in time, makes no new delivery (J9).
 local function wanted(job, open, gid)
-  return job.state == READY and not has(job.flags, CLOSED) and not has_group(job.fan, gid)
-    and not (open and has_group(open, gid))
+  local has_it = has_group(job.fan, gid) or (open and has_group(open, gid))
+  local has_expired = job.expires_at > 0 and job.expires_at <= now
+  return job.state == READY and not has(job.flags, CLOSED) and not has_it and not has_expired
 end
 
 local function gather(gid, cursor, last)
