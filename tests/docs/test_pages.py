@@ -27,6 +27,12 @@ OTHER_PROGRAMS = frozenset(("python", "pytest", "pip", "make", "mkdir", "cd", "s
 PROSE_WIDTH = 110
 
 
+@pytest.fixture(autouse=True)
+def url(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands of pages leave `--url` out once they have named the variable."""
+    monkeypatch.setenv("CHECKMATE_QUEUE_URL", "sqlite:///queue.db")
+
+
 def name(page: Path) -> str:
     return str(page.relative_to(DOCS))
 
