@@ -14,6 +14,8 @@ from checkmate_queue import BackendConfig, Event, QueueError
 from checkmate_queue.backends import discover
 from checkmate_queue.core.lifecycle import TRANSITIONS
 
+DAY = 86_400
+
 
 def settings_tables() -> dict[str, str]:
     """One table of what all backends have, and one for each plugin of what differs there."""
@@ -59,7 +61,7 @@ def _said(documented: type[Any]) -> str:
 def _settings(fields: dict[str, FieldInfo]) -> str:
     rows = ["| setting | takes | default | meaning |", "| --- | --- | --- | --- |"]
     for name, field in fields.items():
-        rows.append(f"| `{name}` | {_takes(field)} | {_default(field)} | {field.description} |")
+        rows.append(f"| `{name}` | {_takes(field)} | {_default(name, field)} | {field.description} |")
     return _lines(rows)
 
 
@@ -87,13 +89,16 @@ def _bounds(field: FieldInfo) -> str:
     return f" {' '.join(said)}" if said else ""
 
 
-def _default(field: FieldInfo) -> str:
+def _default(name: str, field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.default
     if value is None:
         return "none"
-    return f"{value:,}".removesuffix(".0") if isinstance(value, int | float) else f"`{value}`"
+    if not isinstance(value, int | float):
+        return f"`{value}`"
+    days = f" ({value / DAY:g} days)" if name.endswith("_seconds") and value >= DAY else ""
+    return f"{value:,}".removesuffix(".0") + days
 
 
 def _lines(rows: list[str]) -> str:
