@@ -18,7 +18,7 @@ from checkmate_queue.core.model import (
     Settlement,
     StoreLimits,
 )
-from tests.model.records import Delivery, Entry, Group, Job, Life, Plan, Refused
+from tests.model.records import Claimed, Delivery, Entry, Group, Job, Life, Plan, Refused
 
 
 class Foundation:
@@ -63,6 +63,9 @@ class Foundation:
             job.waits == "delayed" and job.expires_at is not None and job.expires_at <= self.now
             for job in self.jobs
         )
+
+    def expiring(self) -> bool:
+        return any((until := self.expiry(job)) is not None and until <= self.now for job in self.jobs)
 
     def gap_pending(self) -> bool:
         return any(self.is_gap(life) for life in self.lives)
@@ -112,6 +115,7 @@ class Foundation:
         """Add up for how long each group was surely, and at most, without a member (G4)."""
         span, gap = self.now - self.last_contact, self.gap_pending()
         for name, group in self.groups.items():
+            group.unattended_since += min(span, 0)
             members = [life for life in self.lives if name in life.groups and not life.reaped]
             if any(life.expires_at > self.last_contact for life in members):
                 group.surely_unattended = 0
@@ -217,6 +221,34 @@ class Foundation:
         self.counts += self.groups.pop(name).counts
         for life in self.lives:
             life.groups.pop(name, None)
+
+    # -- finding and counting -------------------------------------------------------------------
+
+    def size(self) -> int:
+        ready = Counter(
+            delivery.group for job in self.jobs for delivery in job.deliveries if delivery.state == "pending"
+        )
+        return sum(1 for job in self.jobs if job.waits) + max(ready.values(), default=0)
+
+    def claimed(self, job: Job, delivery: Delivery) -> Claimed:
+        new = job.new
+        return Claimed(
+            job.key, new.id, new.data, new.priority, job.enqueued_at,
+            delivery.attempts, delivery.stalls, new.metadata,
+        )  # fmt: skip
+
+    def told(self, number: int) -> list[tuple[str, int]]:
+        return [
+            (delivery.group, job.key)
+            for job in self.jobs
+            for delivery in job.deliveries
+            if delivery.state == "processing" and delivery.holder == number and delivery.cancelled
+        ]
+
+    def deliveries(self, state: str) -> list[tuple[Job, Delivery]]:
+        return [
+            (job, delivery) for job in self.jobs for delivery in job.deliveries if delivery.state == state
+        ]
 
     # -- what an engine may do early or late -----------------------------------------------------
 

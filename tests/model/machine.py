@@ -14,20 +14,15 @@ import hypothesis.strategies as st
 from hypothesis.stateful import initialize, rule
 
 from checkmate_queue.core.model import (
-    Cancelled,
     Done,
     Epoch,
     Exchange,
-    Fail,
-    Failure,
     Firing,
-    GiveBack,
     GroupJoin,
+    JobState,
     LapseSettlement,
     NewJob,
     QueueFull,
-    RetryLater,
-    Settlement,
     StoreLimits,
     Tick,
 )
@@ -43,11 +38,8 @@ from tests.model.drawing import (
     some_plans,
     when,
 )
-from tests.model.records import Claimed
+from tests.model.outcomes import settlement_of, verdict_on
 from tests.model.world import UNKNOWN_KEY, Client, World
-
-BOOM = Failure("Boom", "it broke", "Traceback …")
-STALLED = Failure("stalled", "the worker lost its lease")
 
 
 class QueueMachine(World):
@@ -85,6 +77,13 @@ class QueueMachine(World):
     def wait(self, seconds: float) -> None:
         """Time passes without contact, which may be a gap."""
         self.clock.advance(seconds)
+
+    @when(World.is_swept)
+    @rule()
+    def step_back(self) -> None:
+        """Somebody sets the engine's clock."""
+        self.clock.back(3)
+        self.touch()
 
     @when(some_clients)
     @rule(role=one_of(some_clients), seconds=st.sampled_from((12, 32)), ticks=st.booleans())
@@ -163,12 +162,14 @@ class QueueMachine(World):
         role, group = member
         client = self.clients[role]
         last = client.counts[group]
+        if n == "repeat" and last and self.is_due():
+            return  # whether a repeated exchange promotes is open
         number = {"next": last + 1, "repeat": last or 1, "wrong": last + 2}[n]
         held = client.held.get(group, [])
         settlements = [
             settlement
             for outcome, claim in zip(outcomes, held, strict=False)
-            if (settlement := _settled(outcome, claim.key))
+            if (settlement := settlement_of(outcome, claim.key))
         ]
         if "alien" in outcomes:
             settlements.append(Done(UNKNOWN_KEY))
@@ -253,7 +254,7 @@ class QueueMachine(World):
         settled = [
             LapseSettlement(group, settlement)
             for verdict, (group, max_stalls, claim) in zip(verdicts, client.lapsed, strict=False)
-            if (settlement := _verdict(verdict, max_stalls, claim))
+            if (settlement := verdict_on(verdict, max_stalls, claim))
         ]
         translated = [LapseSettlement(lapse.group, self.translated(lapse.settlement)) for lapse in settled]
         seen = self.ask(lambda: self.store.tick(client.epoch, translated), role)
@@ -333,6 +334,14 @@ class QueueMachine(World):
         self.same(seen, lambda: self.model.fire([firing] * number))
         self.seen_plans.append((schedule_id, revision, after))
 
+    # -- inspection ------------------------------------------------------------------------------
+
+    @when(anyway, "job", "jobs", "failed", "schedules")
+    @rule(state=strategies.states, group=strategies.groups, size=st.sampled_from((1, 2)))
+    def look(self, state: JobState, group: str, size: int) -> None:
+        """Selections and pages are of what the whole list shows."""
+        self.run(views.same_selections(self.inspector, self.queue, state, group, size))
+
     # -- repair ----------------------------------------------------------------------------------
 
     @when(anyway, "set_paused")
@@ -364,7 +373,7 @@ class QueueMachine(World):
     @rule(group=strategies.groups)
     def drop_group(self, group: str) -> None:
         someone = any(group in life.groups for life in self.model.lives)
-        if someone and any(due <= self.clock() for due in self.model.due_times()):
+        if someone and self.is_due():
             return  # whether a refused call promotes is open
         seen = self.ask(lambda: self.store.drop_group(self.queue, group))
         self.same(seen, lambda: self.model.drop_group(group))
@@ -374,24 +383,3 @@ class QueueMachine(World):
     def rename_group(self, old: str, new: str) -> None:
         seen = self.ask(lambda: self.store.rename_group(self.queue, old, new))
         self.same(seen, lambda: self.model.rename_group(old, new))
-
-
-def _settled(outcome: str, key: int) -> Settlement | None:
-    settlements: dict[str, Settlement] = {
-        "done": Done(key),
-        "retry": RetryLater(key, 2000),
-        "retry now": RetryLater(key, 0),
-        "fail": Fail(key, BOOM),
-        "discard": Fail(key, BOOM, attempt=False),
-        "give back": GiveBack(key),
-        "cancelled": Cancelled(key),
-        "alien": Done(UNKNOWN_KEY),
-    }
-    return settlements.get(outcome)
-
-
-def _verdict(verdict: str, max_stalls: int, claim: Claimed) -> Settlement | None:
-    if verdict == "policy":
-        gives_up = claim.stalls >= max_stalls
-        return Fail(claim.key, STALLED, attempt=False) if gives_up else GiveBack(claim.key)
-    return Done(claim.key) if verdict == "done" else None

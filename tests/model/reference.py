@@ -6,7 +6,6 @@ It has nothing in common with the engines or the core but the values that caller
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -21,7 +20,7 @@ from checkmate_queue.core.model import (
     Settlement,
 )
 from tests.model.foundation import Foundation
-from tests.model.records import Claimed, Delivery, Group, Job, Life, Member, Plan, Refused
+from tests.model.records import Claimed, Group, Job, Life, Member, Plan, Refused
 
 FULL = "full"
 Outcome: TypeAlias = str | list[tuple[str, bool | None]]
@@ -66,12 +65,6 @@ class Model(Foundation):
             else:
                 self.fan_out(job, self.live_groups())
         return answers
-
-    def size(self) -> int:
-        ready = Counter(
-            delivery.group for job in self.jobs for delivery in job.deliveries if delivery.state == "pending"
-        )
-        return sum(1 for job in self.jobs if job.waits) + max(ready.values(), default=0)
 
     # -- consumption -----------------------------------------------------------------------------
 
@@ -162,21 +155,6 @@ class Model(Foundation):
             claims.append(self.claimed(job, delivery))
         return claims
 
-    def claimed(self, job: Job, delivery: Delivery) -> Claimed:
-        new = job.new
-        return Claimed(
-            job.key, new.id, new.data, new.priority, job.enqueued_at,
-            delivery.attempts, delivery.stalls, new.metadata,
-        )  # fmt: skip
-
-    def told(self, number: int) -> list[tuple[str, int]]:
-        return [
-            (delivery.group, job.key)
-            for job in self.jobs
-            for delivery in job.deliveries
-            if delivery.state == "processing" and delivery.holder == number and delivery.cancelled
-        ]
-
     def heartbeat(self, number: int, report: bytes) -> list[tuple[str, int]]:
         self.contact()
         life = self.life(number)
@@ -227,11 +205,6 @@ class Model(Foundation):
         must = [group.name for group in alone if group.surely_unattended >= retention]
         chosen = [name for name in may if name in seen_dropped][: len(durable) - 1]
         return chosen if len(chosen) == len(durable) - 1 else sorted({*chosen, *must})
-
-    def deliveries(self, state: str) -> list[tuple[Job, Delivery]]:
-        return [
-            (job, delivery) for job in self.jobs for delivery in job.deliveries if delivery.state == state
-        ]
 
     def forget_failed(self) -> None:
         kept = [

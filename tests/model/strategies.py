@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import hypothesis.strategies as st
 
-from checkmate_queue.core.model import GroupJoin, NewJob, NewSchedule, StoreLimits
+from checkmate_queue.core.model import GroupJoin, JobState, NewJob, NewSchedule, StoreLimits
 
 LEASES: Final = {"w1": 30_000, "w2": 30_000, "w3": 10_000}
 """The roles of workers with their leases; a role lives on under a new name when its process crashes."""
@@ -30,6 +30,9 @@ rarely = st.sampled_from((False, False, True))
 roles = st.sampled_from(sorted(LEASES))
 groups = st.sampled_from(GROUPS)
 some_groups = st.lists(groups, min_size=1, max_size=2, unique=True)
+states: st.SearchStrategy[JobState] = st.sampled_from(
+    ("delayed", "unclaimed", "pending", "processing", "retrying")
+)
 ids = st.sampled_from(IDS)
 limits = st.sampled_from(LIMITS)
 

@@ -6,6 +6,7 @@ model's.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,11 +19,13 @@ from checkmate_queue.core.model import (
     GroupRecord,
     GroupStats,
     JobRecord,
+    JobState,
     QueueFull,
     QueueStats,
     Schedule,
     WorkerRecord,
 )
+from checkmate_queue.store import Store
 from tests.model.records import Claimed, Entry, Job, Plan
 from tests.model.reference import FULL, Model, Outcome
 
@@ -276,3 +279,23 @@ def same_schedule(names: Names, plan: Plan, schedule: Schedule) -> None:
     seen = (schedule.anchor, schedule.next_at, schedule.last_run_at)
     assert seen == (plan.anchor, plan.next_at, plan.last_run_at), plan.spec.id
     assert plan.outcome_is_open or schedule.last_outcome == plan.last_outcome, plan.spec.id
+
+
+async def same_selections(store: Store, queue: str, state: JobState, group: str, size: int) -> None:
+    """What a store selects, and what it shows page by page, is part of the whole that it lists."""
+    jobs = await store.jobs(queue, limit=1000)
+    chosen = [job for job in jobs if state == job.state or state in job.groups.values()]
+    assert await store.jobs(queue, state, limit=1000) == chosen
+    assert await store.jobs(queue, state, limit=size) == chosen[:size]
+    assert await store.jobs(queue, after=jobs[0].key if jobs else 0, limit=size) == jobs[1 : size + 1]
+    for job in jobs:
+        found = await store.job(queue, job.id)
+        assert found is not None and found.id == job.id
+    failed = await store.failed(queue, limit=1000)
+    assert await store.failed(queue, group, limit=1000) == [entry for entry in failed if entry.group == group]
+    for before, entry in itertools.pairwise(failed):
+        assert await store.failed(queue, after=before.entry_id, limit=1) == [entry]
+    schedules = await store.schedules(queue)
+    ids = [schedule.spec.id for schedule in schedules]
+    assert await store.schedules(queue, ids[:size]) == schedules[:size]
+    assert await store.schedules(queue, after=ids[0], limit=size) == schedules[1 : size + 1]

@@ -104,12 +104,21 @@ class World(RuleBasedStateMachine):
 
     def touch(self) -> None:
         """Come into contact, as it is open whether a refused call does."""
+        self.model.now = self.clock()
         if not self.model.fenced:
             self.run(self.inspector.put_schedule(self.queue, TOUCH))
             self.model.put_schedule(TOUCH)
 
     def translated(self, settlement: Settlement) -> Settlement:
         return replace(settlement, key=self.names.keys.get(settlement.key, UNKNOWN_KEY))
+
+    def is_due(self) -> bool:
+        return any(due <= self.clock() for due in self.model.due_times())
+
+    def is_swept(self) -> bool:
+        """Whether nothing has expired that is not ended, and might live again if time went back."""
+        self.model.now = self.clock()
+        return not self.model.is_open() and not self.model.overdue and not self.model.expiring()
 
     def members(self) -> list[tuple[str, str]]:
         return [(role, group) for role in sorted(self.clients) for group in sorted(self.clients[role].counts)]

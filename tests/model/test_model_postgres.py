@@ -1,0 +1,29 @@
+"""Random histories on the PostgreSQL backend, through the verbs that it has."""
+
+from __future__ import annotations
+
+import pytest
+
+from checkmate_queue.testing.conformance import CORE_VERBS, Storage
+from tests.model.dropping import DroppingMachine
+from tests.model.machine import QueueMachine
+from tests.model.profiles import long_histories, short_histories
+from tests.model.storages import Shared
+from tests.model.world import World
+
+pytest_plugins = ["tests.servers.postgres"]
+
+machines = pytest.mark.parametrize("machine", [QueueMachine, DroppingMachine])
+
+
+@machines
+def test_short_histories(machine: type[World], postgres_storage: Storage) -> None:
+    """Every answer is the model's, lost or not."""
+    short_histories(machine, lambda: Shared(postgres_storage), CORE_VERBS, examples=40)
+
+
+@pytest.mark.full
+@machines
+def test_long_histories(machine: type[World], postgres_storage: Storage) -> None:
+    """The same in longer ones, new in every run."""
+    long_histories(machine, lambda: Shared(postgres_storage), CORE_VERBS, examples=200)
