@@ -70,7 +70,9 @@ def run_commands(block: Block) -> None:
 
 def expect(block: Block, said: str, printed: str) -> None:
     """Raise where the page says something else than was printed."""
-    assert said.strip() == printed.strip(), f"{block}: the page says\n{said}\nbut what is printed is\n{printed}"
+    assert said.strip() == printed.strip(), (
+        f"{block}: the page says\n{said}\nbut what is printed is\n{printed}"
+    )
 
 
 if __name__ == "__main__":

@@ -20,9 +20,15 @@ TEXT = "\n".join(page.read_text() for page in pages())
 API = (DOCS / "reference" / "api.md").read_text()
 
 FOR_THE_LIBRARY = {
-    QueueManager: {"runtime", "check_caller", "loop_from_thread", "call_on_loop", "draining", "consuming", "forget"},
-    Queue: {"worker", "has_ended", "ended", "stopped", "starting", "work_came", "declared_groups", "has_declared", "start_declared"},
-}  # fmt: skip
+    QueueManager: {
+        *("runtime", "check_caller", "loop_from_thread", "call_on_loop"),
+        *("draining", "consuming", "forget"),
+    },
+    Queue: {
+        *("worker", "work_came", "ended", "has_ended", "stopped"),
+        *("starting", "declared_groups", "has_declared", "start_declared"),
+    },
+}
 """What the parts of the library ask of each other."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -52,8 +51,9 @@ async def test_the_worker_runs_the_users_function_and_stops_gracefully(folder: P
 
 def test_the_other_commands_of_the_page_run(folder: Path) -> None:
     run(folder, sys.executable, "enqueue.py")
-    commands = [command.split() for block in blocks_of(PAGE) if block.language == "console" for command, _ in commands_of(block)]  # fmt: skip
-    ours = [rest for program, *rest in commands if os.path.basename(program) == "checkmate-queue"]
+    consoles = [block for block in blocks_of(PAGE) if block.language == "console"]
+    commands = [command.split() for block in consoles for command, _ in commands_of(block)]
+    ours = [rest for program, *rest in commands if program == "checkmate-queue"]
     looks = [rest for rest in ours if rest[0] in ("stats", "jobs") or rest[:2] == ["failed", "list"]]
     assert len(looks) >= 3
     for rest in looks:

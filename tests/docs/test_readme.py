@@ -34,7 +34,9 @@ def test_the_example_runs_as_a_program_and_starts_the_higher_priority_first(tmp_
 
 def test_the_readme_names_only_commands_that_make_has() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"^ +make ([a-z-]+)|`make ([a-z-]+)`", (ROOT / "README.md").read_text(), re.MULTILINE))
+    named = set(
+        re.findall(r"^ +make ([a-z-]+)|`make ([a-z-]+)`", (ROOT / "README.md").read_text(), re.MULTILINE)
+    )
     assert {a or b for a, b in named} <= targets
 
 
