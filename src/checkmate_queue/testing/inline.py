@@ -6,16 +6,13 @@ import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Self
 
-from checkmate_queue.core.model import Millis, Unclaimed
+from checkmate_queue.core.model import Millis
 from checkmate_queue.manager import QueueManager
-from checkmate_queue.queue import Queue
 from checkmate_queue.runtime.events import JobFailed, JobRetried
 from checkmate_queue.runtime.worker import Worker
 from checkmate_queue.testing.clock import TravellingClock
-
-T = TypeVar("T")
 
 _PAUSE = 0.001
 
@@ -32,25 +29,10 @@ class InlineQueues:
     def __init__(self, **settings: Any) -> None:
         self.clock = TravellingClock()
         self.manager = QueueManager("memory://", clock=self.clock, **settings)
+        self.get_queue = self.manager.get_queue
         self._errors: list[BaseException] = []
         self.manager.on(JobRetried, self._note)
         self.manager.on(JobFailed, self._note)
-
-    @overload
-    def get_queue(self, name: str, *, unclaimed: Unclaimed | None = None) -> Queue[Any]: ...
-    @overload
-    def get_queue(
-        self, name: str, payload_type: type[T], *, unclaimed: Unclaimed | None = None
-    ) -> Queue[T]: ...
-    @overload
-    def get_queue(
-        self, name: str, payload_type: Any, *, unclaimed: Unclaimed | None = None
-    ) -> Queue[Any]: ...
-    def get_queue(
-        self, name: str, payload_type: Any = Any, *, unclaimed: Unclaimed | None = None
-    ) -> Queue[Any]:
-        """As `QueueManager.get_queue`."""
-        return self.manager.get_queue(name, payload_type, unclaimed=unclaimed)
 
     async def run_until_idle(self, *, raise_errors: bool = True, timeout: float = 10.0) -> None:
         """Run what is ready, and what that enqueues, until nothing is left.
