@@ -33,6 +33,14 @@ def check_thresholds(warning: object, critical: object) -> LagThresholds:
     return LagThresholds(warning, critical)
 
 
+def check_state(severity: object, below_since: object) -> LagState:
+    """Return the state as it was stored; raise `ValueError` where it is none."""
+    known = next((name for name in _RANK if name == severity), None)
+    if known is None or not (below_since is None or type(below_since) is int):
+        raise ValueError(f"no state of a lag: {severity!r}, {below_since!r}")
+    return LagState(known, below_since)
+
+
 def severity_of(pending: int, thresholds: LagThresholds) -> Severity:
     """The severity that the number alone says."""
     if pending >= thresholds.critical:

@@ -14,7 +14,7 @@ from checkmate_queue.core.details import (
     WorkerDetails,
 )
 from checkmate_queue.core.errors import PayloadError
-from checkmate_queue.core.job import as_datetime
+from checkmate_queue.core.job import NO_METADATA, as_datetime
 from checkmate_queue.core.model import (
     FailedRecord,
     GroupRecord,
@@ -35,7 +35,7 @@ def job_details(record: JobRecord, codec: PayloadCodec[Any]) -> JobDetails:
         state=record.state,
         priority=record.priority,
         timestamp=as_datetime(record.enqueued_at),
-        metadata=decode_metadata(record.metadata),
+        metadata=_readable_metadata(record.metadata),
         groups=dict(record.groups),
     )
 
@@ -119,6 +119,13 @@ def _report(raw: bytes) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return report if isinstance(report, dict) else {}
+
+
+def _readable_metadata(raw: bytes) -> Mapping[str, str]:
+    try:
+        return decode_metadata(raw)
+    except PayloadError:
+        return NO_METADATA
 
 
 def _readable(codec: PayloadCodec[Any], raw: bytes) -> Any:

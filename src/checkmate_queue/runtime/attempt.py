@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,7 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
+from pydantic_core import from_json
+
 from checkmate_queue.core.errors import PayloadError
+from checkmate_queue.core.excerpt import excerpt
 from checkmate_queue.core.job import NO_METADATA, Cancellation, Job
 from checkmate_queue.core.lifecycle import (
     COMPLETED,
@@ -192,9 +194,9 @@ def decode_metadata(raw: bytes) -> Mapping[str, str]:
     if not raw:
         return NO_METADATA
     try:
-        metadata = json.loads(raw)
-    except ValueError as error:
-        raise PayloadError(f"The stored metadata is not JSON: {raw[:200]!r}") from error
-    if not isinstance(metadata, dict):
-        raise PayloadError(f"The stored metadata is not a mapping: {raw[:200]!r}")
+        metadata = from_json(raw)
+    except Exception as error:
+        raise PayloadError(f"The stored metadata {excerpt(raw)} is not JSON: {excerpt(error)}") from error
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise PayloadError(f"The stored metadata {excerpt(raw)} is not a map of str to str")
     return metadata

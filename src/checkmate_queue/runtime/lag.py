@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 
 from checkmate_queue.core.details import LagThresholds
-from checkmate_queue.core.lag import LagState, check_thresholds, next_lag
+from checkmate_queue.core.lag import LagState, check_state, check_thresholds, next_lag
 from checkmate_queue.core.model import Millis
 from checkmate_queue.runtime.events import EventHub, LagChanged
 from checkmate_queue.store import Setting, SettingsStore
+
+log = logging.getLogger("checkmate_queue.lag")
 
 THRESHOLDS_KEY = "lag-thresholds"
 REFRESH_SECONDS = 5.0
@@ -20,12 +23,16 @@ def state_key(queue: str) -> str:
 
 
 async def load_thresholds(store: SettingsStore) -> LagThresholds:
-    """The thresholds that hold for all instances."""
+    """The thresholds that hold for all instances; the defaults where what is stored can't be read (X3)."""
     setting = await store.load_setting(THRESHOLDS_KEY)
     if setting is None:
         return LagThresholds()
-    stored = json.loads(setting.value)
-    return check_thresholds(stored["warning"], stored["critical"])
+    try:
+        stored = json.loads(setting.value)
+        return check_thresholds(stored["warning"], stored["critical"])
+    except (ValueError, KeyError, TypeError) as error:
+        log.error("The stored lag thresholds can't be read, set them again: %s: %r", setting.value, error)
+        return LagThresholds()
 
 
 async def save_thresholds(store: SettingsStore, thresholds: LagThresholds) -> None:
@@ -90,6 +97,6 @@ class LagWatch:
             return LagState()
         try:
             stored = json.loads(self._setting.value)
-            return LagState(stored["severity"], stored["below_since"])
+            return check_state(stored["severity"], stored["below_since"])
         except (ValueError, KeyError, TypeError):
             return LagState()
