@@ -158,7 +158,8 @@ def _in_bulk(
                 return {}
             confirmed(f"{verb} {len(chosen):,} failed jobs of queue {queue!r}?", yes)
         done: dict[str, int | None] = {}
-        with Progress(console=console(stderr=True), transient=True) as progress:
+        screen = console(stderr=True)
+        with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
             for job_id in progress.track(chosen, description=verb):
                 done[job_id] = await treat(jobs, job_id)
         return done
