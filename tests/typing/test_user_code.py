@@ -23,14 +23,13 @@ STRICT = {"typeCheckingMode": "strict", "reportMissingTypeStubs": False}
 Report = set[tuple[int, str]]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
     """The snippets as programs in a folder of their own."""
-    made = tmp_path_factory.mktemp("typing")
     for name in NAMES:
-        (made / f"{name}.py").write_text((SNIPPETS / f"{name}.py.txt").read_text())
-    (made / "pyrightconfig.json").write_text(json.dumps(STRICT))
-    return made
+        (tmp_path / f"{name}.py").write_text((SNIPPETS / f"{name}.py.txt").read_text())
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(STRICT))
+    return tmp_path
 
 
 def expected(name: str, tool: str) -> Report:
@@ -49,9 +48,7 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def mypy(folder: Path) -> dict[str, Report]:
-    """What mypy reports, by snippet."""
+def test_mypy_finds_the_mistakes_and_nothing_else(folder: Path) -> None:
     options = ("--strict", "--enable-error-code=unused-awaitable", "--config-file=", "--output=json")
     said = run(folder, "mypy", *options, *(f"{name}.py" for name in NAMES))
     reports: dict[str, Report] = {name: set() for name in NAMES}
@@ -59,30 +56,19 @@ def mypy(folder: Path) -> dict[str, Report]:
         found: dict[str, Any] = json.loads(line)
         if found["severity"] == "error":
             reports[Path(found["file"]).stem].add((found["line"], found["code"]))
-    return reports
+    assert reports == {name: expected(name, "mypy") for name in NAMES}
 
 
-@pytest.fixture(scope="module")
-def pyright(folder: Path) -> dict[str, Report]:
-    """What pyright reports, by snippet."""
+def test_pyright_finds_the_mistakes_and_nothing_else(folder: Path) -> None:
     said = run(folder, "basedpyright", "--outputjson", "--pythonpath", sys.executable)
     reports: dict[str, Report] = {name: set() for name in NAMES}
     for found in json.loads(said)["generalDiagnostics"]:
         line = found["range"]["start"]["line"] + 1
         reports[Path(found["file"]).stem].add((line, found.get("rule", found["message"])))
-    return reports
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_mypy_finds_the_mistakes_and_nothing_else(name: str, mypy: dict[str, Report]) -> None:
-    assert mypy[name] == expected(name, "mypy")
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_pyright_finds_the_mistakes_and_nothing_else(name: str, pyright: dict[str, Report]) -> None:
-    assert pyright[name] == expected(name, "pyright")
+    assert reports == {name: expected(name, "pyright") for name in NAMES}
 
 
 def test_there_are_mistakes_to_find() -> None:
     assert len(expected("wrong", "mypy")) == 16
     assert len({line for line, _ in expected("wrong", "pyright")}) == 16
+    assert expected("right", "mypy") == expected("right", "pyright") == set()
