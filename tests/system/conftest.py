@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from checkmate_queue import QueueManager
+from checkmate_queue.manager import manager as manager_module
+from checkmate_queue.runtime.worker import RuntimeSettings
 from checkmate_queue.testing.waiting import wait_until
 from tests.system.storages import Link, ManagerFor, Storage
 
@@ -51,4 +54,12 @@ async def manager_for(storage: Storage) -> AsyncIterator[ManagerFor]:
         lambda: not left(),
         description="no thread is left",
         timeout=10,
+    )
+
+
+@pytest.fixture
+def short_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stops that wait for a second where they would wait for 30."""
+    monkeypatch.setattr(
+        manager_module, "RuntimeSettings", partial(RuntimeSettings, stop_patience_seconds=1.0)
     )

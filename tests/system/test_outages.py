@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 
 from checkmate_queue import BackendUnavailableError, QueueError, QueueManager
-from checkmate_queue.manager import manager as manager_module
-from checkmate_queue.runtime.worker import RuntimeSettings
 from checkmate_queue.testing.waiting import wait_until
 from tests.system.handlers import PATIENCE, Gate, Recorder, settled, still_works
 from tests.system.storages import Link, ManagerFor, Storage
@@ -93,14 +91,6 @@ async def test_consumers_go_on_by_themselves(
     stats = await queue.get_stats()
     assert (stats.completed, stats.failed) == (6, 0)
     assert [record for record in caplog.records if record.levelno > logging.WARNING] == []
-
-
-@pytest.fixture
-def short_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stops that wait for a second where they would wait for 30."""
-    monkeypatch.setattr(
-        manager_module, "RuntimeSettings", partial(RuntimeSettings, stop_patience_seconds=1.0)
-    )
 
 
 @pytest.mark.parametrize("busy", [True, False], ids=["busy", "idle"])
