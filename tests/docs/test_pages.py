@@ -99,7 +99,8 @@ CHECKS: dict[str, Callable[[Block], object]] = {
     "yaml": documents,
     "toml": lambda block: tomllib.loads(block.text),
     "json": lambda block: json.loads(block.text),
-    "text": lambda block: block.title == "Output",
+    # What a program prints: compared where the page runs it, or generated from `--help`.
+    "text": lambda block: block.title == "Output" or block.text.startswith("Usage: checkmate-queue"),
 }
 
 
