@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from docs.generate.command_line import command_line
 from docs.generate.diagram import diagram
 from docs.generate.tables import error_table, event_table, settings_tables, transition_table
 
@@ -15,6 +16,7 @@ def generated() -> dict[Path, str]:
     """Every file with generated text, as it should be."""
     return {
         DOCS / "assets" / "lifecycle.svg": diagram(),
+        DOCS / "reference" / "cli.md": command_line(),
         **_page("concepts/lifecycle.md", transitions=transition_table()),
         **_page("reference/settings.md", **settings_tables()),
         **_page("reference/events.md", events=event_table()),

@@ -73,7 +73,10 @@ def show_recurring(queue: QueueName, job_id: JobName, url: Url, as_json: Json = 
 
 @app.command("cancel", cls=Command)
 def cancel(queue: QueueName, job_id: JobName, url: Url, as_json: Json = False) -> None:
-    """Remove a recurring job and its jobs that have not started; running ones finish."""
+    """Remove a recurring job.
+
+    Its jobs that have not started go with it; running ones finish.
+    """
 
     async def order(manager: QueueManager) -> bool:
         return await (await known_queue(manager, queue)).cancel_recurring(job_id)
@@ -85,7 +88,9 @@ def cancel(queue: QueueName, job_id: JobName, url: Url, as_json: Json = False) -
 
 @app.command("run-now", cls=Command)
 def run_now(queue: QueueName, job_id: JobName, url: Url, as_json: Json = False) -> None:
-    """Run a recurring job once more, now; its next run stays where it is.
+    """Run a recurring job once more, now.
+
+    It is a run off the grid: the next one stays where it is.
 
     The exit code is 1 where the run is held back, since an earlier one has not started or still runs.
     """
