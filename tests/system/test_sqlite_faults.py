@@ -77,7 +77,7 @@ async def test_a_damaged_schema(path: Path) -> None:
     """L2: `ConfigError` at the start."""
     await made(path)
     content = bytearray(path.read_bytes())
-    content[100:4096] = os.urandom(3996)
+    content[100:4096] = b"\xaa" * 3996
     path.write_bytes(content)
     await refused(path, r"queue\.db")
 
@@ -87,7 +87,7 @@ async def test_damaged_pages_are_met_by_whoever_reads_them(path: Path) -> None:
     await made(path)
     content = bytearray(path.read_bytes())
     for page in range(20, len(content) // 4096):
-        content[page * 4096 : page * 4096 + 2000] = os.urandom(2000)
+        content[page * 4096 : page * 4096 + 2000] = b"\xaa" * 2000
     path.write_bytes(content)
     async with QueueManager(f"sqlite:///{path}", patience_seconds=0.1) as manager:
         queue = manager.get_queue("q")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from checkmate_queue.core.details import LagThresholds, Severity
 from checkmate_queue.core.errors import InvalidArgumentError
+from checkmate_queue.core.excerpt import excerpt
 from checkmate_queue.core.model import Millis
 
 FALL_AFTER_MS = 30_000
@@ -26,7 +27,9 @@ def check_thresholds(warning: object, critical: object) -> LagThresholds:
     """Return the thresholds; raise `InvalidArgumentError` unless both are ints and 0 < warning < critical."""
     for name, value in (("warning", warning), ("critical", critical)):
         if type(value) is not int or value < 1:
-            raise InvalidArgumentError(f"lag threshold {name} must be an int of at least 1, not {value!r}")
+            raise InvalidArgumentError(
+                f"lag threshold {name} must be an int of at least 1, not {excerpt(value)}"
+            )
     assert isinstance(warning, int) and isinstance(critical, int)
     if warning >= critical:
         raise InvalidArgumentError(f"lag threshold warning ({warning}) must be below critical ({critical})")

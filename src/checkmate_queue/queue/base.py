@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 from checkmate_queue.core.errors import InvalidArgumentError, QueueStoppedError
+from checkmate_queue.core.excerpt import excerpt
 from checkmate_queue.core.model import Unclaimed
 from checkmate_queue.core.payload import PayloadCodec
 from checkmate_queue.core.validation import check_name
@@ -41,7 +42,7 @@ class QueueBase(Generic[T]):
     def __init__(self, name: str, payload_type: Any, unclaimed: Unclaimed, source: RuntimeSource) -> None:
         self.name = check_name("queue name", name)
         if unclaimed not in ("hold", "drop"):
-            raise InvalidArgumentError(f"unclaimed must be 'hold' or 'drop', not {unclaimed!r}")
+            raise InvalidArgumentError(f"unclaimed must be 'hold' or 'drop', not {excerpt(unclaimed)}")
         self.payload_type = payload_type
         self.unclaimed: Unclaimed = unclaimed
         self._codec: PayloadCodec[T] = PayloadCodec(payload_type)

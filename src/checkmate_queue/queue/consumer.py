@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from checkmate_queue.core.errors import InvalidArgumentError
+from checkmate_queue.core.excerpt import excerpt
 from checkmate_queue.core.job import Job
 from checkmate_queue.core.lifecycle import RetryPolicy
 from checkmate_queue.core.model import StartFrom
@@ -42,11 +43,13 @@ class ConsumerSpec:
         given = {name: value for name, value in optional.items() if value is not None}
         for name, value in {"handler": self.handler, **given}.items():
             if not callable(value):
-                raise InvalidArgumentError(f"{name} must be callable, not {value!r:.200}")
+                raise InvalidArgumentError(f"{name} must be callable, not {excerpt(value)}")
         if self.start_from not in ("now", "earliest"):
-            raise InvalidArgumentError(f"start_from must be 'now' or 'earliest', not {self.start_from!r}")
+            raise InvalidArgumentError(
+                f"start_from must be 'now' or 'earliest', not {excerpt(self.start_from)}"
+            )
         if not isinstance(self.ephemeral, bool):
-            raise InvalidArgumentError(f"ephemeral must be True or False, not {self.ephemeral!r}")
+            raise InvalidArgumentError(f"ephemeral must be True or False, not {excerpt(self.ephemeral)}")
 
     def subscriber(self, queue: str, codec: PayloadCodec[Any], settings: RuntimeSettings) -> Subscriber:
         """What the runtime runs, with the backend's defaults filled in."""

@@ -6,6 +6,7 @@ from typing import TypeVar, get_args
 
 from checkmate_queue.core.details import FailedJob, GroupDetails, JobDetails, Lag, WorkerDetails
 from checkmate_queue.core.errors import InvalidArgumentError
+from checkmate_queue.core.excerpt import excerpt
 from checkmate_queue.core.model import CancelResult, JobState, QueueStats
 from checkmate_queue.core.validation import check_int, check_name
 from checkmate_queue.queue.base import QueueBase
@@ -54,7 +55,9 @@ class Inspection(QueueBase[T]):
         `after` is the last id of the page before; `limit` is from 1 to 10,000.
         """
         if state is not None and state not in get_args(JobState):
-            raise InvalidArgumentError(f"state must be one of {', '.join(get_args(JobState))}, not {state!r}")
+            raise InvalidArgumentError(
+                f"state must be one of {', '.join(get_args(JobState))}, not {excerpt(state)}"
+            )
         check_int("limit", limit, 1, MAX_PAGE)
         key = 0 if after is None else await self._key_of(after)
         records = await self._look(lambda runtime: runtime.store.jobs(self.name, state, key, limit))
@@ -65,7 +68,7 @@ class Inspection(QueueBase[T]):
         record = await self._look(lambda runtime: runtime.store.job(self.name, job_id))
         if record is None:
             raise InvalidArgumentError(
-                f"after must be the id of a job that is still in the queue, not {job_id!r:.200}"
+                f"after must be the id of a job that is still in the queue, not {excerpt(job_id)}"
             )
         return record.key
 

@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 
 from checkmate_queue.core.durations import ceil_millis, to_millis
 from checkmate_queue.core.errors import InvalidArgumentError, ScheduleError
+from checkmate_queue.core.excerpt import excerpt
 from checkmate_queue.core.model import Millis, Misfire, NewJob, NewSchedule, Unclaimed
 from checkmate_queue.core.payload import canonical_json
 from checkmate_queue.core.recurrence import Cron, Interval, Timing, check_misfire
@@ -72,7 +73,7 @@ def timing_from(interval_seconds: float | None, cron_pattern: str | None, timezo
     if (interval_seconds is None) == (cron_pattern is None):
         raise ScheduleError(
             "Give exactly one of interval_seconds and cron_pattern, not "
-            f"interval_seconds={interval_seconds!r} and cron_pattern={cron_pattern!r}"
+            f"interval_seconds={excerpt(interval_seconds)} and cron_pattern={excerpt(cron_pattern)}"
         )
     if cron_pattern is not None:
         return Cron(cron_pattern, timezone)
@@ -98,7 +99,7 @@ def new_schedule(
     check_priority(priority)
     check_misfire(misfire)
     if not isinstance(overlap, bool):
-        raise ScheduleError(f"overlap must be True or False, not {overlap!r}")
+        raise ScheduleError(f"overlap must be True or False, not {excerpt(overlap)}")
     interval = float(timing.seconds) if isinstance(timing, Interval) else None
     pattern = timing.pattern if isinstance(timing, Cron) else None
     timed: dict[str, Any] = {"interval": interval, "cron": pattern, "timezone": timezone}
