@@ -84,18 +84,17 @@ async def add_for_ever(path: str) -> None:
         say(" ".join(answer.id for answer in added))
 
 
-async def work_for_ever(path: str) -> None:
-    """Claim and complete, and say which jobs were completed once that was accepted."""
+async def work_off(path: str) -> None:
+    """Claim and complete until nothing is left, and say which jobs were completed once that was accepted."""
     store = await opened(path)
     epoch = await store.join(QUEUE, f"worker-{os.getpid()}", [GroupJoin("g")], 30_000)
     settlements: list[Done] = []
-    ids: list[str] = []
+    ids = [""]
     n = 0
-    while True:
+    while ids:
         n += 1
         answer = await store.exchange(epoch, "g", n, settlements, 5)
-        if ids:
-            say(" ".join(ids))
+        say(" ".join(ids))
         settlements = [Done(claim.key) for claim in answer.claims]
         ids = [claim.job_id for claim in answer.claims]
 
@@ -177,7 +176,7 @@ async def _add_big(store: SqliteStore, number: int) -> list[str]:
 ROLES: dict[str, Callable[..., Coroutine[None, None, None]]] = {
     "open-and-add": open_and_add,
     "add": add_for_ever,
-    "work": work_for_ever,
+    "work": work_off,
     "compete": compete,
     "sleep": sleep_until_news,
     "open": open_only,

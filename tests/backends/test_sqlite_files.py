@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -130,22 +131,29 @@ async def test_newer_schema_is_refused(tmp_path: Path) -> None:
     assert f"above {known}" in str(error)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
-@pytest.mark.parametrize("what", ["file", "folder"])
-async def test_read_only(tmp_path: Path, what: str) -> None:
-    folder = tmp_path / "folder"
+@pytest.fixture
+def common() -> Iterator[Path]:
+    """A folder that every user can reach."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "secret"])
+async def test_no_permission(common: Path, what: str) -> None:
+    folder = common / "folder"
     folder.mkdir()
     path = folder / "queue.db"
     if what == "file":
         await used(path)
-    for place in (tmp_path, *tmp_path.parents[:2]):
-        place.chmod(0o755)
-    path.chmod(0o444) if what == "file" else folder.chmod(0o555)
+        path.chmod(0o444)
+    folder.chmod({"file": 0o755, "folder": 0o555, "secret": 0}[what])
     with start("open", path) as process:
         output, _ = process.communicate(timeout=20)
+    folder.chmod(0o755)
+    assert output.startswith("ConfigError: ")
     assert "can't be" in output
     assert f"'{path}'" in output
-    assert output.startswith("ConfigError: ")
 
 
 @pytest.mark.parametrize(

@@ -39,12 +39,16 @@ def check_path(path: str | os.PathLike[str]) -> str:
         )
     if "\0" in text:
         raise ConfigError(f"The path {text!r} of the SQLite database holds a NUL character.")
-    place = Path(text)
-    if place.is_dir():
+    place = Path(text).absolute()
+    try:
+        is_folder, has_folder = place.is_dir(), place.parent.is_dir()
+    except OSError as error:
+        raise ConfigError(f"The path '{text}' of the SQLite database can't be reached: {error}.") from error
+    if is_folder:
         raise ConfigError(f"'{text}' is a folder; the SQLite backend needs the path of a file.")
-    if not place.absolute().parent.is_dir():
+    if not has_folder:
         raise ConfigError(
-            f"The folder '{place.absolute().parent}' of the SQLite database '{text}' does not exist; "
+            f"The folder '{place.parent}' of the SQLite database '{text}' does not exist; "
             "make it, or name another path."
         )
     return text

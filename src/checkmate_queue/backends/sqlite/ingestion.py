@@ -41,13 +41,11 @@ class Intake:
         """Store what can be stored, and wake sleepers for it."""
         session = self._session
         due_before = session.next_due() if any(new.delay_ms > 0 for unit in units for new in unit) else 0
-        answers: list[list[Added] | QueueFull] = []
-        for unit in units:
-            limit = session.tx.limits.max_queue_size
-            if limit is not None and self._size() + len(unit) > limit:
-                answers.append(self._take_counted(unit, limit))
-            else:
-                answers.append(self._store(unit))
+        limit = session.tx.limits.max_queue_size
+        if limit is None or self._size() + sum(map(len, units)) <= limit:
+            answers = self._store(units)
+        else:
+            answers = [self._take_counted(unit, limit) for unit in units]
         if self._first_due is not None and (due_before is None or self._first_due < due_before):
             session.wake()
         return answers
@@ -63,7 +61,8 @@ class Intake:
         fresh = {new.id for new in unit if self._living(new) is None}
         if fresh and self._size() + len(fresh) > limit:
             return QueueFull(limit)
-        return self._store(unit)
+        (answer,) = self._store([unit])
+        return answer
 
     def _living(self, new: NewJob) -> Job | None:
         row = self._session.one("living_job", (self._session.id, new.id))
@@ -74,29 +73,34 @@ class Intake:
 
     # -- storing ---------------------------------------------------------------------------------
 
-    def _store(self, unit: Sequence[NewJob]) -> list[Added]:
-        """Store all that is new of a unit: at once, as most often nothing of it is a duplicate."""
+    def _store(self, units: Sequence[Sequence[NewJob]]) -> list[list[Added] | QueueFull]:
+        """Store all that is new of some units: in one go, as most often nothing of them is a duplicate."""
         session = self._session
+        flat = [new for unit in units for new in unit]
         first = session.last_key + 1
-        rows = map(self._row, range(first, first + len(unit)), unit)
-        inserted = session.run_many("insert_job", rows)
-        session.last_key += len(unit)
-        session.tx.payload += sum(len(new.data) for new in unit)
-        if inserted == len(unit):
-            answers = [Added(new.id, True) for new in unit]
-            self._place(first, unit)
-            return answers
-        answers = []
+        inserted = session.run_many("insert_job", map(self._row, range(first, first + len(flat)), flat))
+        session.last_key += len(flat)
+        session.tx.payload += sum(len(new.data) for new in flat)
+        if inserted == len(flat):
+            self._place(first, flat)
+            return [[Added(new.id, True) for new in unit] for unit in units]
         stored = {row[0] for row in session.all("keys_between", (first, session.last_key))}
-        for key, new in enumerate(unit, first):
-            answers.append(
-                Added(new.id, True) if key in stored else self._store_again(first, key, new, stored)
-            )
-        self._place(first, [new for key, new in enumerate(unit, first) if key in stored])
+        answers: list[list[Added] | QueueFull] = []
+        key = first
+        for unit in units:
+            answers.append(self._check_unit(unit, key, stored))
+            key += len(unit)
+        self._place(first, [new for key, new in enumerate(flat, first) if key in stored])
         return answers
 
+    def _check_unit(self, unit: Sequence[NewJob], first: int, stored: set[int]) -> list[Added]:
+        return [
+            Added(new.id, True) if key in stored else self._store_again(first, key, new, stored)
+            for key, new in enumerate(unit, first)
+        ]
+
     def _store_again(self, first: int, key: int, new: NewJob, stored: set[int]) -> Added:
-        """A job lives under this id, or lived until now (J9)."""
+        """A job lives under this id, or lived until now (J9); `first` is the first key of the unit."""
         living = self._living(new)
         if living is None:
             self._session.run("insert_job", self._row(key, new))
