@@ -51,7 +51,7 @@ WHERE_IT_CAN_BE_SHARED = {
 
 def run(name: str, *options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """The example as a reader would run it, but briefly."""
-    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), "--seconds", "1", *options]
+    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), "--seconds", "0.5", *options]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=100, check=False)
 
 
