@@ -23,7 +23,7 @@ class Link:
         self.refused = 0
         self._cut: frozenset[str] = frozenset()
         self._losing: dict[str, int] = {}
-        self._errors: dict[str, list[Exception]] = {}
+        self._errors: dict[str, list[tuple[Exception, bool]]] = {}
 
     def cut(self, *verbs: str) -> None:
         """From now on these verbs (or all) raise `BackendUnavailableError`."""
@@ -37,9 +37,9 @@ class Link:
         """The next calls of the verb take effect, and raise `BackendUnavailableError` all the same."""
         self._losing[verb] = count
 
-    def break_next(self, verb: str, error: Exception) -> None:
-        """The next call of the verb raises this, without effect."""
-        self._errors.setdefault(verb, []).append(error)
+    def break_next(self, verb: str, error: Exception, *, after: bool = False) -> None:
+        """The next call of the verb raises this, without effect, or after it has taken effect."""
+        self._errors.setdefault(verb, []).append((error, after))
 
     async def carry(self, verb: str, call: Callable[[], Awaitable[Any]]) -> Any:
         """Make the call as the line permits."""
@@ -47,7 +47,10 @@ class Link:
             self.refused += 1
             raise BackendUnavailableError(f"the line is cut ({verb})")
         if errors := self._errors.get(verb):
-            raise errors.pop(0)
+            error, after = errors.pop(0)
+            if after:
+                await call()
+            raise error
         answer = await call()
         if self._losing.get(verb):
             self._losing[verb] -= 1

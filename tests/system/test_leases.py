@@ -150,6 +150,40 @@ async def test_an_unexpected_error_of_the_store_strands_nothing(manager_for: Man
     assert (await queue.get_stats()).completed >= 1
 
 
+async def test_an_error_after_the_effect_settles_nothing_twice_and_forgets_nothing(
+    manager_for: ManagerFor,
+) -> None:
+    """G7: what ends while a loop is broken is settled, too."""
+    link = Link()
+    manager = await manager_for(link=link)
+    queue = manager.get_queue("work")
+    events = {name: asyncio.Event() for name in "ab"}
+    ended: list[str] = []
+
+    async def handler(job: Job[str]) -> None:
+        await events[job.data].wait()
+        ended.append(job.data)
+
+    await queue.consume(handler, consumer_group="g")
+    await queue.enqueue_many(["a", "b"])
+
+    async def both_run() -> bool:
+        return await queue.get_in_flight_count() == 2
+
+    await wait_until(both_run, description="both run", timeout=PATIENCE)
+    link.break_next("exchange", RuntimeError("out of the blue"), after=True)
+    events["a"].set()
+
+    async def one_is_settled() -> bool:
+        return (await queue.get_stats()).completed == 1
+
+    await wait_until(one_is_settled, description="the first is settled", timeout=PATIENCE)
+    events["b"].set()
+    await settled(queue)
+    stats = await queue.get_stats()
+    assert (stats.completed, ended) == (2, ["a", "b"])
+
+
 async def test_lost_leases_do_not_use_up_retries_but_have_a_bound(manager_for: ManagerFor) -> None:
     """G9: after `max_stalls` of them the delivery fails as `stalled`; with 1, at the first."""
     link = Link()

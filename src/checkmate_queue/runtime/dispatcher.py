@@ -93,6 +93,7 @@ class Dispatcher(Service):
         self._hub = hub
         self._bell = Bell()
         self._outcomes: list[Settlement] = []
+        self._unanswered: tuple[list[Settlement], int] | None = None
         self._detached: set[Attempt] = set()
         self._number = 0
         self._hungry = True
@@ -132,6 +133,7 @@ class Dispatcher(Service):
         lost = list(self.running_attempts.values())
         self.running_attempts.clear()
         self._outcomes.clear()
+        self._unanswered = None
         self._number = 0
         for attempt in lost:
             self._detached.add(attempt)
@@ -188,10 +190,14 @@ class Dispatcher(Service):
 
     async def _run(self) -> None:
         while True:
-            outcomes, self._outcomes = self._outcomes, []
-            want = 0 if self._draining else self._free()
-            if outcomes or (want and self._hungry):
-                await self._exchange(outcomes, want)
+            want = 0 if self._draining else min(self._free(), BATCH)
+            if self._unanswered is None and (self._outcomes or (want and self._hungry)):
+                self._unanswered = self._outcomes, want
+                self._outcomes = []
+            if self._unanswered is not None:
+                # One that broke is repeated as it was: it may have taken effect.
+                await self._exchange(*self._unanswered)
+                self._unanswered = None
             elif self._draining and not self.running_attempts:
                 return
             else:
@@ -210,14 +216,11 @@ class Dispatcher(Service):
         number = self._number + 1
         try:
             exchange = await persevere(
-                partial(self._store.exchange, epoch, self.group, number, outcomes, min(want, BATCH))
+                partial(self._store.exchange, epoch, self.group, number, outcomes, want)
             )
         except LeaseLostError:
             await self._holder.lease_lost(epoch)
             return
-        except Exception:
-            self._outcomes = outcomes + self._outcomes
-            raise
         if epoch is not self._holder.current_epoch:
             return  # The lease was lost meanwhile: these claims belong to others.
         self._number = number
