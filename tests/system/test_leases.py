@@ -240,7 +240,7 @@ async def test_a_blocked_loop_keeps_its_lease(
 
     async def handler(job: Job[Any]) -> None:
         if job.data == "blocks":
-            time.sleep(3)
+            time.sleep(2)
         await recorder(job)
 
     await queue.consume(handler, consumer_group="g")
@@ -251,7 +251,7 @@ async def test_a_blocked_loop_keeps_its_lease(
     assert [job.attempts for job in recorder.jobs] == [0, 0]
     warnings = [record.message for record in caplog.records if "blocked" in record.message]
     assert len(warnings) == 1
-    assert "time.sleep(3)" in warnings[0]
+    assert "time.sleep(2)" in warnings[0]
 
 
 async def test_a_loop_that_is_blocked_for_too_long_loses_its_lease(

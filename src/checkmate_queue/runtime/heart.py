@@ -20,8 +20,17 @@ from checkmate_queue.store import Consumption, LeaseLostError
 
 log = logging.getLogger("checkmate_queue.heart")
 
-PULSE_SECONDS = 1.0
+PULSE_SECONDS = 0.25
+"""How often the event loop is asked whether it runs."""
+
+BLOCKED_SECONDS = 1.0
 """From which on a blocked event loop is logged."""
+
+STANDSTILL_SECONDS = 3.0
+"""After which this thread itself has stood still."""
+
+RETRY_SECONDS = 1.0
+"""How soon a renewal that failed is tried again, at the latest."""
 
 
 class Beating(Protocol):
@@ -142,7 +151,7 @@ class Heart:
                 self._tell(worker.lease_lost_soon, epoch)
             except QueueError as error:
                 log.warning("The lease on queue %r could not be renewed: %s", epoch.queue, error)
-                pause = min(pause, PULSE_SECONDS)
+                pause = min(pause, RETRY_SECONDS)
             except Exception:
                 log.exception("The lease on queue %r could not be renewed", epoch.queue)
             else:
@@ -160,11 +169,11 @@ class Heart:
 
     def _blocked_seconds(self) -> float:
         now = time.monotonic()
-        if now - self._checked > 3 * PULSE_SECONDS:
+        if now - self._checked > STANDSTILL_SECONDS:
             self._pulse = now  # This thread stood still, too: the whole process was stopped.
         self._checked = now
         blocked = now - self._pulse
-        if blocked > 2 * PULSE_SECONDS and not self._reported:
+        if blocked > BLOCKED_SECONDS + PULSE_SECONDS and not self._reported:
             self._reported = True
             log.warning(
                 "The event loop has been blocked for %.1f s; a handler that blocks must be a plain function, "
