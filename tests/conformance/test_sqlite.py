@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -15,12 +16,13 @@ from checkmate_queue.testing.conformance import ALL_VERBS, Conformance
 class SqliteStorage:
     """One file in a folder of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, synchronous: Literal["NORMAL", "FULL"] = "NORMAL") -> None:
         self._path = path
+        self._synchronous = synchronous
 
     async def connect(self, clock: Clock, limits: StoreLimits) -> SqliteStore:
         """A store on the file."""
-        return SqliteStore(self._path, clock=clock, limits=limits)
+        return SqliteStore(self._path, clock=clock, limits=limits, synchronous=self._synchronous)
 
     async def destroy(self) -> None:
         """Remove the file."""
@@ -34,3 +36,13 @@ class TestSqlite(Conformance, verbs=ALL_VERBS):
     def storage(self, tmp_path: Path) -> SqliteStorage:
         """An empty storage."""
         return SqliteStorage(tmp_path / "queue.db")
+
+
+@pytest.mark.full
+class TestSyncedSqlite(Conformance, verbs=ALL_VERBS):
+    """The same where every commit is synced, which takes a thread."""
+
+    @pytest.fixture
+    def storage(self, tmp_path: Path) -> SqliteStorage:
+        """An empty storage."""
+        return SqliteStorage(tmp_path / "queue.db", "FULL")

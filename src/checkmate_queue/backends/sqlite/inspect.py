@@ -91,17 +91,17 @@ def jobs(tx: Transaction, queue: str, state: JobState | None, after: int, limit:
     row = tx.one("queue_numbers", (queue,))
     if row is None:
         return []
-    records = _all_records(tx, row[0], after)
-    return list(
-        islice((r for r in records if state in (None, r.state) or state in r.groups.values()), max(0, limit))
-    )
+    records = _records(tx, row[0], state, after)
+    wanted = (r for r in records if state in (None, r.state) or state in r.groups.values())
+    return list(islice(wanted, max(0, limit)))
 
 
-def _all_records(tx: Transaction, queue: int, after: int) -> Iterator[JobRecord]:
+def _records(tx: Transaction, queue: int, state: JobState | None, after: int) -> Iterator[JobRecord]:
+    """Living jobs in key order: all of them, or those among which all of that state are."""
     now = tx.clock()
-    last = ((queue + 1) << 42) - 1
+    statement = "job_records" if state in (None, "pending") else f"job_records_{state}"
     after = max(after, queue << 42)
-    while rows := tx.all("job_records", (after + 1, last, _PAGE)):
+    while rows := tx.all(statement, (queue, after, _PAGE)):
         for row in rows:
             record = _as_record(tx, row, now)
             if record is not None:
@@ -114,7 +114,7 @@ def _as_record(tx: Transaction, row: Row, now: Millis) -> JobRecord | None:
 
     None where it has ended and nothing has cleared it away yet.
     """
-    key, id_, data, state, priority, enqueued_at, metadata, due_at, expires_at, sweep_at, _ = row
+    key, id_, data, state, priority, enqueued_at, metadata, due_at, expires_at, sweep_at = row
     expired = sweep_at is not None and sweep_at <= now
     groups: dict[str, JobState] = {}
     if state == OPEN:
