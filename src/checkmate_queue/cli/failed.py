@@ -14,9 +14,7 @@ from checkmate_queue.cli.options import JobName, Json, Limit, QueueName, Url, Ye
 from checkmate_queue.cli.output import brief, confirmed, console, facts, show, show_json, table
 from checkmate_queue.cli.session import known_queue, visit
 
-app = typer.Typer(
-    help="Look at what failed, run it again, or remove it.", rich_markup_mode=None
-)
+app = typer.Typer(help="Look at what failed, run it again, or remove it.", rich_markup_mode=None)
 
 PAGE = 200
 
