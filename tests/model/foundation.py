@@ -140,8 +140,8 @@ class Foundation:
         else:
             job.waits, job.due_at, job.turn = "unclaimed", self.now, self.next_turn()
 
-    def deliver(self, job: Job, groups: Sequence[str]) -> None:
-        job.deliveries += [Delivery(group, self.next_turn(), self.now) for group in groups]
+    def deliver(self, job: Job, groups: Sequence[str], *, filled: bool = False) -> None:
+        job.deliveries += [Delivery(group, self.next_turn(), self.now, filled=filled) for group in groups]
         self.readied += len(groups)
 
     def promote(self) -> None:
@@ -192,7 +192,7 @@ class Foundation:
                 delivery.state, delivery.front = "pending", delivery.claim_number
                 self.readied += 1
             case RetryLater(delay_ms=delay_ms):
-                delivery.state, delivery.front = "retrying", None
+                delivery.state, delivery.front, delivery.filled = "retrying", None, False
                 delivery.attempts, delivery.due_at = delivery.attempts + 1, self.now + delay_ms
             case Fail(failure=failure, attempt=attempt):
                 outcome = "failed"
@@ -279,3 +279,19 @@ class Foundation:
         return times + [
             life.expires_at for life in self.lives if life.number != number and self.is_alive(life)
         ]
+
+    def ages(self, group: str) -> tuple[int, int] | None:
+        """How old the oldest ready delivery is at least, as engines look at heads only, and at most."""
+        ready = [(job, own) for job, own in self.deliveries("pending") if own.group == group]
+        if not ready:
+            return None
+        heads: dict[tuple[int, bool, bool], tuple[int, int]] = {}
+        for job, own in ready:
+            line = (job.new.priority, own.front is None, own.filled)
+            heads[line] = min(heads.get(line, (2**62, 0)), (own.front or own.turn, own.ready_at))
+        firsts = [
+            max(ready_at for (other, _, _), (_, ready_at) in heads.items() if other == priority)
+            for priority, _, _ in heads
+        ]
+        oldest = min(own.ready_at for _, own in ready)
+        return max(0, self.now - min(firsts)), max(0, self.now - oldest)

@@ -175,8 +175,9 @@ class QueueMachine(World):
             settlements.append(Done(UNKNOWN_KEY))
         translated = [self.translated(settlement) for settlement in settlements]
         seen = self.ask(lambda: self.store.exchange(client.epoch, group, number, translated, want), role)
+        ids = [claim.job_id for claim in seen.claims] if isinstance(seen, Exchange) else []
         answers = self.agree(
-            seen, lambda: self.model.exchange(client.number, group, number, settlements, want)
+            seen, lambda: self.model.exchange(client.number, group, number, settlements, want, ids)
         )
         if answers is None:
             return

@@ -35,6 +35,7 @@ class Delivery:
     ready_at: int
     state: str = "pending"
     front: int | None = None
+    filled: bool = False
     started: bool = False
     attempts: int = 0
     stalls: int = 0

@@ -20,7 +20,7 @@ from checkmate_queue.core.model import (
     Settlement,
 )
 from tests.model.foundation import Foundation
-from tests.model.records import Claimed, Group, Job, Life, Member, Plan, Refused
+from tests.model.records import Claimed, Delivery, Group, Job, Life, Member, Plan, Refused
 
 FULL = "full"
 Outcome: TypeAlias = str | list[tuple[str, bool | None]]
@@ -93,7 +93,7 @@ class Model(Foundation):
             for job in sorted(unclaimed, key=lambda job: job.turn):
                 self.fan_out(job, durable)
         for job in others:
-            self.deliver(job, fill)
+            self.deliver(job, fill, filled=True)
         return life.number
 
     def leave(self, number: int, names: Sequence[str], unregister: bool) -> None:
@@ -115,7 +115,13 @@ class Model(Foundation):
             life.expires_at = self.now
 
     def exchange(
-        self, number: int, group: str, n: int, settlements: Sequence[Settlement], want: int
+        self,
+        number: int,
+        group: str,
+        n: int,
+        settlements: Sequence[Settlement],
+        want: int,
+        seen: Sequence[str],
     ) -> dict[str, Any]:
         self.contact()
         life = self.life(number)
@@ -132,7 +138,7 @@ class Model(Foundation):
                     member.refused.append(settlement.key)
             self.promote()
             member.n = n
-            member.claims = [] if self.paused else self.claim(life, group, want)
+            member.claims = [] if self.paused else self.claim(life, group, want, seen)
         return {
             "now": self.now,
             "claims": member.claims,
@@ -141,19 +147,31 @@ class Model(Foundation):
             "paused": self.paused,
         }
 
-    def claim(self, life: Life, group: str, want: int) -> list[Claimed]:
-        ready = [
-            (-job.new.priority, delivery.front is None, delivery.front or delivery.turn, job, delivery)
-            for job in self.jobs
-            if (delivery := job.of(group)) and delivery.state == "pending"
-        ]
-        claims = []
-        for _, _, _, job, delivery in sorted(ready, key=lambda item: item[:3])[:want]:
+    def claim(self, life: Life, group: str, want: int, seen: Sequence[str]) -> list[Claimed]:
+        """`seen` decides where the order is open."""
+        claims: list[Claimed] = []
+        while len(claims) < want and (heads := self.heads(group)):
+            job, delivery = heads[0]
+            for other, its in heads[1:]:
+                if other.new.id in seen[len(claims) : len(claims) + 1]:
+                    job, delivery = other, its
             self.claim_numbers += 1
             delivery.state, delivery.started, delivery.holder = "processing", True, life.number
             delivery.claim_number = self.claim_numbers
             claims.append(self.claimed(job, delivery))
         return claims
+
+    def heads(self, group: str) -> list[tuple[Job, Delivery]]:
+        """What may come next: two where a group got what was there before it, whose place is open."""
+        ready = [(job, own) for job, own in self.deliveries("pending") if own.group == group]
+        highest = max((job.new.priority for job, _ in ready), default=0)
+        line = [(job, own) for job, own in ready if job.new.priority == highest]
+        line.sort(key=lambda pair: (pair[1].front is None, pair[1].front or pair[1].turn))
+        if line and line[0][1].front is not None:
+            return line[:1]
+        filled = [pair for pair in line if pair[1].filled]
+        others = [pair for pair in line if not pair[1].filled]
+        return filled[:1] + others[:1]
 
     def heartbeat(self, number: int, report: bytes) -> list[tuple[str, int]]:
         self.contact()
