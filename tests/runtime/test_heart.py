@@ -102,10 +102,11 @@ async def test_it_forgets(heart: Heart, beats: Beats) -> None:
     heart.watch(other)
     await wait_until(lambda: worker.orders and other.orders, description="both are renewed")
     heart.forget(worker)
-    count = len(worker.orders)
-    others = len(other.orders)
-    await wait_until(lambda: len(other.orders) > others + 5, description="the other is renewed")
-    assert len(worker.orders) <= count + 1
+    count = 0
+    for _ in range(2):  # What was under way comes to its end first.
+        count, others = len(worker.orders), len(other.orders)
+        await wait_until(lambda: len(other.orders) > others + 2, description="the other is renewed")  # noqa: B023
+    assert len(worker.orders) == count
 
 
 async def test_a_lost_lease_is_told(heart: Heart, beats: Beats) -> None:
