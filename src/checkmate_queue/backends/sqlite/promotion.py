@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from checkmate_queue.backends.sqlite.session import Group, Session
     from checkmate_queue.backends.sqlite.transaction import Row
 
-_MOST: Final = 5 * BATCH
+MOST: Final = 5 * BATCH
 """How many records one transaction promotes and expires at most, lest others wait for it too long."""
 
 
@@ -50,7 +50,7 @@ def expire(session: Session, handled: int = 0) -> None:
 
 
 def _pause(session: Session, handled: int) -> None:
-    if handled >= _MOST:
+    if handled >= MOST:
         session.save()
         raise Unfinished
 
