@@ -171,6 +171,30 @@ async def test_replaced_schedule_leaves_nothing_of_its_waiting_jobs(
     ]
 
 
+async def test_job_whose_other_deliveries_were_ended_goes_to_a_group_from_the_earliest(
+    store: RedisStore, redis_storage: RedisStorage
+) -> None:
+    """G3, R4: what still runs of a replaced schedule; and it ends with the next replacement."""
+    epoch = await store.join("queue", "w", [GroupJoin("g"), GroupJoin("e", ephemeral=True)], LEASE)
+    await store.put_schedule("queue", schedule("s"))
+    await store.fire("queue", [Firing("s", 1, START, START + 1, (START,))])
+    (running,) = (await store.exchange(epoch, "g", 1, [], 1)).claims
+    await store.put_schedule("queue", replace(schedule("s"), definition="another"))
+    assert (await store.exchange(epoch, "e", 1, [], 1)).claims == []
+    for n, name in enumerate(("first", "second")):
+        late = await store.join("queue", name, [GroupJoin(name, True, "earliest")], LEASE)
+        assert (await store.tick(late)).pending == 1
+        await store.put_schedule("queue", replace(schedule("s"), definition=f"third {n}"))
+        assert (await store.tick(late)).pending == 0
+        assert (await store.exchange(late, name, 1, [], 1)).claims == []
+    late = await store.join("queue", "third", [GroupJoin("third", True, "earliest")], LEASE)
+    (claim,) = (await store.exchange(late, "third", 1, [], 1)).claims
+    assert claim == running
+    await store.exchange(late, "third", 2, [Done(claim.key)], 0)
+    await store.exchange(epoch, "g", 2, [Done(running.key)], 0)
+    assert not [key for key in await redis_storage.keys() if "jobs" in key or "deliveries" in key]
+
+
 @pytest.mark.parametrize("name", ["}", "{", "{}", "a}{b", "*", "{*}", "%7D", "ä:/ €", "queue}:queue"])
 async def test_all_keys_of_a_queue_lie_in_one_slot(
     store: RedisStore, redis_storage: RedisStorage, clock: TravellingClock, name: str

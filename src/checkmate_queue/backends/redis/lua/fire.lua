@@ -64,7 +64,7 @@ local function make(id, due_at, gids, stored)
     token = '',
   }
   readying.create(key, job, stored.data)
-  later('SADD', key_of('schedule-jobs:' .. id), key)
+  get_series().list(key, job)
   readying.make_ready(key, job, gids)
   flush()
   call('HSET', key_of('schedule:' .. id), 'last_run_at', due_at)

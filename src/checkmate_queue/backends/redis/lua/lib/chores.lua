@@ -49,7 +49,7 @@ local function drop_deliveries(gid)
     if delivery then
       forget_place(stored[i], gid, delivery)
     end
-    end_dropped(stored[i], gid, false)
+    end_dropped(stored[i], gid, delivery ~= nil and delivery.sequence == 0)
     later('HDEL', deliveries_key(gid), stored[i])
   end
   flush()

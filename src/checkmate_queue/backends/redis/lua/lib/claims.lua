@@ -32,6 +32,11 @@ local function include(taken, key, raw, since, attempts, stalls, sequence)
   answer[at + 4], answer[at + 5], answer[at + 6], answer[at + 7] = enqueued_at, attempts, stalls, format
 end
 
+local function job_flags(raw)
+  local _, _, flags = job_fields(raw)
+  return flags
+end
+
 -- A delivery that was never claimed.
 local function include_fresh(taken, key, raw, gid)
   local _, _, flags, _, _, since = job_fields(raw)
@@ -51,6 +56,9 @@ local function include_all(taken, keys, gid, state)
     local raw = raw_jobs[i]
     local delivery = raw and raw_deliveries[i] and unpack_delivery(raw_deliveries[i])
     if delivery and delivery.state == state then
+      if delivery.sequence == 0 and has(job_flags(raw), OCCURRENCE) then
+        get_series().started(unpack_job(raw), gid)
+      end
       include(taken, key, raw, delivery.since, delivery.attempts, delivery.stalls, delivery.sequence)
     elseif raw and not raw_deliveries[i] and state == QUEUED then
       include_fresh(taken, key, raw, gid)

@@ -11,10 +11,10 @@
 local call = redis.call
 local now = queue.now
 local BATCH, JOBS, OPEN, key_of, group_key = queue.BATCH, queue.JOBS, queue.OPEN, queue.key_of, queue.group_key
-local priorities_key, ready_key = queue.priorities_key, queue.ready_key
+local deliveries_key, priorities_key, ready_key = queue.deliveries_key, queue.priorities_key, queue.ready_key
 local later, count, flush = writes.later, writes.count, writes.flush
 local READY, OCCURRENCE, CLOSED, has = records.READY, records.OCCURRENCE, records.CLOSED, records.has
-local unpack_job = records.unpack_job
+local QUEUED, unpack_job, pack_delivery = records.QUEUED, records.unpack_job, records.pack_delivery
 
 local fills = {}
 
@@ -27,7 +27,7 @@ end
 local function wanted(job, open, gid)
   local has_it = has_group(job.fan, gid) or (open and has_group(open, gid))
   local has_expired = job.expires_at > 0 and job.expires_at <= now
-  return job.state == READY and not has(job.flags, CLOSED) and not has_it and not has_expired
+  return job.state == READY and not has_it and not has_expired
 end
 
 local function gather(gid, cursor, last)
@@ -51,10 +51,15 @@ local function drain(gid)
     local open = job and waiting.open_groups(key, job)
     if job and wanted(job, open, gid) then
       call('HSET', OPEN, key, open .. gid .. ',')
+      if has(job.flags, CLOSED) then -- without a record its number would stand for nothing
+        later('HSET', deliveries_key(gid), key, pack_delivery({state = QUEUED, cancelled = 0, attempts = 0, stalls = 0,
+          sequence = 0, epoch = 0, since = job.since}))
+      end
       later('LPUSH', ready_key(gid, job.priority), key)
       later('ZADD', priorities_key(gid), job.priority, job.priority)
       count(group_key(gid), 'pending', 1)
       if has(job.flags, OCCURRENCE) then
+        get_series().list(key, job)
         get_series().readied(job, gid)
       end
     end

@@ -48,6 +48,11 @@ function series.ended(job, gid, waiting, outcome)
   end
 end
 
+-- Lists the job among those that a replacement of the schedule looks at.
+function series.list(key, job)
+  later('SADD', key_of('schedule-jobs:' .. series.id_of(job)), key)
+end
+
 function series.removed(key, job)
   later('SREM', key_of('schedule-jobs:' .. series.id_of(job)), key)
 end

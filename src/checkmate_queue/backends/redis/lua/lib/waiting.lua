@@ -9,7 +9,7 @@ local JOBS, OPEN, DUE, group_key = queue.JOBS, queue.OPEN, queue.DUE, queue.grou
 local deliveries_key = queue.deliveries_key
 local later, count = writes.later, writes.count
 local DELAYED, READY, OCCURRENCE, CLOSED = records.DELAYED, records.READY, records.OCCURRENCE, records.CLOSED
-local has, pack_job = records.has, records.pack_job
+local has, pack_job, unpack_delivery = records.has, records.pack_job, records.unpack_delivery
 
 local waiting = {}
 
@@ -17,11 +17,22 @@ function waiting.open_groups(key, job)
   return call('HGET', OPEN, key) or job.fan
 end
 
+-- Whether the delivery was never claimed; most of those have no record.
+local function is_waiting(key, gid)
+  local raw = call('HGET', deliveries_key(gid), key)
+  local delivery = raw and unpack_delivery(raw)
+  if delivery and delivery.sequence == 0 then
+    later('HDEL', deliveries_key(gid), key)
+    return true
+  end
+  return not raw
+end
+
 local function end_ready(key, job, outcome)
   local open = waiting.open_groups(key, job)
   local rest = open
   for gid in string.gmatch(open, '%d+') do
-    if call('HEXISTS', deliveries_key(gid), key) == 0 then
+    if is_waiting(key, gid) then
       count(group_key(gid), 'pending', -1)
       count(group_key(gid), outcome, 1)
       if has(job.flags, OCCURRENCE) then
