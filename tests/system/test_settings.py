@@ -22,7 +22,8 @@ from checkmate_queue import (
 from checkmate_queue.core.excerpt import excerpt
 from checkmate_queue.manager import manager as manager_module
 from checkmate_queue.store import Clock, Store
-from tests.system.handlers import Gate, Recorder, settled, still_works
+from checkmate_queue.testing.waiting import wait_until
+from tests.system.handlers import PATIENCE, Gate, Recorder, settled, still_works
 from tests.system.storages import Link, LinkedPlugin, ManagerFor, Storage
 
 DEFAULTS = {
@@ -210,7 +211,11 @@ async def test_a_consumer_that_is_declared_after_the_start_begins_at_once(manage
     recorders = [Recorder(), Recorder()]
     queue.consumer("one")(recorders[0])
     await asyncio.to_thread(queue.consumer("two"), recorders[1])
-    await queue.enqueue(1)
+
+    async def both_have_begun() -> bool:
+        return (await queue.get_stats()).consumer_groups == 2
+
+    await wait_until(both_have_begun, description="both have begun", timeout=PATIENCE)
     for recorder in recorders:
         await still_works(queue, recorder)
 

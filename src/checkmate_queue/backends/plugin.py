@@ -11,6 +11,7 @@ from urllib.parse import SplitResult
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from checkmate_queue.core.errors import ConfigError, PluginNotFoundError
+from checkmate_queue.core.excerpt import excerpt
 from checkmate_queue.core.model import StoreLimits
 from checkmate_queue.store import Clock, Store
 
@@ -124,6 +125,8 @@ class QueuePluginRegistry:
 
     def register(self, plugin: QueuePlugin[Any]) -> None:
         """Add a plugin; raises `ConfigError` where its id or one of its URL schemes is taken by another."""
+        if not isinstance(plugin, QueuePlugin):
+            raise ConfigError(f"A plugin must be an object of a QueuePlugin, not {excerpt(plugin)}")
         for other in self._plugins.values():
             if other.id == plugin.id:
                 raise ConfigError(f"A plugin of id {plugin.id!r} is registered already: {other.display_name}")
@@ -137,7 +140,7 @@ class QueuePluginRegistry:
         """The plugin of this id; raises `PluginNotFoundError`."""
         try:
             return self._plugins[plugin_id]
-        except KeyError:
+        except (KeyError, TypeError):
             known = ", ".join(sorted(self._plugins)) or "none"
             raise PluginNotFoundError(
                 f"No plugin of id {plugin_id!r} is registered (there are: {known})"

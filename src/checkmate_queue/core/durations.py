@@ -35,6 +35,11 @@ def to_millis(value: float | timedelta, *, name: str) -> Millis:
     )
 
 
+def seconds_or_none(value: float | timedelta | None, *, name: str) -> float | None:
+    """The span in seconds, None for None; as `to_millis`."""
+    return None if value is None else to_millis(value, name=name) / 1000
+
+
 def ceil_millis(seconds: float) -> Millis:
     """Finite seconds in milliseconds, rounded up, yet 16.1 s are 16,100 ms despite binary fractions."""
     scaled = seconds * 1000

@@ -7,11 +7,13 @@ import os
 import threading
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
 from checkmate_queue.backends import discover
 from checkmate_queue.backends.plugin import BackendConfig, QueuePlugin, QueuePluginRegistry
+from checkmate_queue.core.durations import seconds_or_none
 from checkmate_queue.core.errors import (
     BackendUnavailableError,
     ConfigError,
@@ -19,6 +21,7 @@ from checkmate_queue.core.errors import (
     QueueError,
     QueueStoppedError,
 )
+from checkmate_queue.core.excerpt import excerpt
 from checkmate_queue.core.model import Unclaimed
 from checkmate_queue.core.validation import check_name
 from checkmate_queue.manager.address import Address
@@ -58,6 +61,8 @@ class QueueManager(Overview):
         clock: Clock | None = None,
         **settings: Any,
     ) -> None:
+        if lifespan is not None and not callable(lifespan):
+            raise ConfigError(f"lifespan must be a function of the manager, not {excerpt(lifespan)}")
         self.registry: QueuePluginRegistry = discover()
         self._address = Address(url, settings)
         self._lifespan = lifespan
@@ -225,16 +230,17 @@ class QueueManager(Overview):
     def _is_to_start(self, queue: Queue[Any], names: Collection[str] | None) -> bool:
         return queue.has_declared and (names is None or queue.name in names)
 
-    async def shutdown(self, timeout: float | None = None) -> None:
+    async def shutdown(self, timeout: float | timedelta | None = None) -> None:
         """Stop all queues (as `Queue.stop`, L1) and close the backend.
 
         Afterwards everything raises `QueueStoppedError`. Calling it twice, or from inside a handler, works.
         """
+        seconds = seconds_or_none(timeout, name="timeout")
         if self._runtime is not None:
             self.check_caller()
         self._shut_down = True
         queues = [*self._queues.values(), *self._retired]
-        await asyncio.gather(*(queue.stop(timeout) for queue in queues))
+        await asyncio.gather(*(queue.stop(seconds) for queue in queues))
         first, self._closing = not self._closing, True
         if self._hub.runs_caller() or (inside_handler() and not all(queue.has_ended for queue in queues)):
             # It can't wait for itself: the rest is done when it ends.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
+from checkmate_queue.core.durations import seconds_or_none
 from checkmate_queue.core.errors import InvalidArgumentError, QueueStoppedError
 from checkmate_queue.core.excerpt import excerpt
 from checkmate_queue.core.model import Unclaimed
@@ -54,19 +56,20 @@ class QueueBase(Generic[T]):
 
     # -- the end ---------------------------------------------------------------------------------
 
-    async def stop(self, timeout: float | None = None) -> None:
+    async def stop(self, timeout: float | timedelta | None = None) -> None:
         """Stop this process's part of the queue: wait for running handlers, settle them, leave (L1).
 
-        With `timeout`, in seconds, what still runs then is cancelled and given back to the front. Calling it
+        With `timeout`, what still runs then is cancelled and given back to the front. Calling it
         again, or from inside a handler, works.
         """
+        seconds = seconds_or_none(timeout, name="timeout")
         if self._attached is not None and not self._ended:
             self._source.check_caller()
         self._stopped = True
         self._source.forget(self.name, self)
         if self._attached is not None:
             await self._attached.outbox.drained()
-            await self._attached.worker.stop(timeout)
+            await self._attached.worker.stop(seconds)
         self._ended = self._attached is None or self._attached.worker.has_ended
 
     async def ended(self) -> None:

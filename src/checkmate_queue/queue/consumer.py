@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from checkmate_queue.core.durations import seconds_or_none
 from checkmate_queue.core.errors import InvalidArgumentError
 from checkmate_queue.core.excerpt import excerpt
 from checkmate_queue.core.job import Job
@@ -85,13 +86,14 @@ class Consumer:
         """When it last exchanged with the backend or renewed its lease there, in aware UTC (L10)."""
         return self._worker.last_contact_at
 
-    async def stop(self, unregister: bool = False, timeout: float | None = None) -> None:
+    async def stop(self, unregister: bool = False, timeout: float | timedelta | None = None) -> None:
         """Take nothing new, wait for what runs, settle it and leave (L1); works from inside a handler.
 
-        After `timeout` seconds the rest is cancelled and given back. `unregister=True` removes the group with
+        After `timeout` the rest is cancelled and given back. `unregister=True` removes the group with
         its last consumer: what still waits for it ends as expired.
         """
-        await self._worker.unsubscribe(self._subscriber, unregister, timeout)
+        seconds = seconds_or_none(timeout, name="timeout")
+        await self._worker.unsubscribe(self._subscriber, unregister, seconds)
 
     def __repr__(self) -> str:
         return f"Consumer(queue={self.queue!r}, consumer_group={self.consumer_group!r})"

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from checkmate_queue.core.details import Severity
+from checkmate_queue.core.errors import InvalidArgumentError
+from checkmate_queue.core.excerpt import excerpt
 
 log = logging.getLogger("checkmate_queue.events")
 
@@ -117,8 +119,17 @@ class EventHub:
         self._tasks: set[asyncio.Future[Any]] = set()
 
     def on(self, event_class: type[E], callback: Callable[[E], object]) -> None:
-        """Call `callback(event)` for events of this class."""
-        self._callbacks.setdefault(event_class, []).append(callback)
+        """Call `callback(event)` for events of this class, or for all with `Event` itself.
+
+        Raises `InvalidArgumentError` for what is no class of events or can't be called.
+        """
+        given: object = event_class
+        if not (isinstance(given, type) and issubclass(given, Event)):
+            raise InvalidArgumentError(f"event_class must be a class of events, not {excerpt(given)}")
+        if not callable(callback):
+            raise InvalidArgumentError(f"callback must be callable, not {excerpt(callback)}")
+        for each in Event.__subclasses__() if event_class is Event else [event_class]:
+            self._callbacks.setdefault(each, []).append(callback)
 
     def wants(self, event_class: type[Event]) -> bool:
         """Whether anybody listens, so that the hot path builds no event in vain."""
