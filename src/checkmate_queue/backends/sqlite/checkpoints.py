@@ -20,7 +20,7 @@ _DUE: Final = 1500
 """Pages written, about, after which the log is moved."""
 _LONG: Final = 6000
 """Pages of log from which writers are held up, for a moment, so that it begins anew."""
-_WAIT_SECONDS: Final = 1.0
+_WAIT_SECONDS: Final = 0.1
 
 
 class Checkpoints:

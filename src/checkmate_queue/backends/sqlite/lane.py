@@ -25,6 +25,8 @@ Verb: TypeAlias = Callable[["Transaction"], T]
 
 _SHARED: Final = 32
 _SLOW_SECONDS: Final = 0.1
+_SLOW_IN_A_ROW: Final = 3
+"""One slow transaction is the scheduler's doing, several are the disk's."""
 _WARY_SECONDS: Final = 10.0
 
 
@@ -77,6 +79,7 @@ class Lane:
         self._committed = committed
         self._patience = patience
         self._at_once = at_once
+        self._slow = 0
         self._wary_until = 0.0
         self._lock = Lock()
         self._starting = Lock()
@@ -109,11 +112,18 @@ class Lane:
             except Unfinished:
                 raise _Busy from None
             finally:
-                ended = time.monotonic()
-                if ended - started > _SLOW_SECONDS:
-                    self._wary_until = ended + _WARY_SECONDS
+                self._judge(started, time.monotonic())
         finally:
             self._lock.release()
+
+    def _judge(self, started: float, ended: float) -> None:
+        if ended - started < _SLOW_SECONDS:
+            self._slow = 0
+            return
+        self._slow += 1
+        if self._slow == _SLOW_IN_A_ROW:
+            self._slow = 0
+            self._wary_until = ended + _WARY_SECONDS
 
     def _begin_if_free(self) -> None:
         if self._turnstile is not None and not self._turnstile.try_enter():
