@@ -22,7 +22,7 @@ test-full: $(STAMP) ## Run the long tests: chaos, soak, long histories (up to 45
 check: $(STAMP) ## Check format, lint, types and import directions
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy --strict src tests examples
+	$(BIN)/mypy --strict src tests examples benchmarks
 	$(BIN)/lint-imports
 
 bench: $(STAMP) ## Run the benchmarks; options in ARGS="..."

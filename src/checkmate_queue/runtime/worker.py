@@ -180,12 +180,12 @@ class Worker:
                 )
         return list(groups.values())
 
-    async def _join(self, groups: Sequence[GroupJoin], patience: float) -> None:
+    async def _join(self, groups: Sequence[GroupJoin], patience: float, rejoin: bool = False) -> None:
         lease_ms = round(self._settings.lease_seconds * 1000)
         worker = self._worker_name if self._epoch is not None else self._new_life()
 
         async def join() -> Epoch:
-            if self._stopping:
+            if self._stopping or (rejoin and not self.subscribers):
                 raise QueueStoppedError(f"Queue {self.queue!r} was stopped")
             return await self._store.join(self.queue, worker, groups, lease_ms)
 
@@ -238,7 +238,7 @@ class Worker:
             if self._stopping:
                 return
             try:
-                await self._join(self._groups(()), float("inf"))
+                await self._join(self._groups(()), float("inf"), rejoin=True)
             except QueueStoppedError:
                 return
             for dispatcher in self._dispatchers.values():
