@@ -17,6 +17,7 @@ SCHEDULES = 10_000
 SPREAD_SECONDS = 60.0
 DELAYED = 2_000
 AT_ONCE = 100
+PROBED = 500
 
 
 def due_of(job: Job[Any]) -> int:
@@ -55,6 +56,20 @@ async def put_schedules(put: Callable[[int], Awaitable[str]]) -> None:
         await asyncio.gather(*(put(i) for i in range(first, first + AT_ONCE)))
 
 
+async def lead_seconds(manager: QueueManager) -> float:
+    """How long before the first due time the schedules must be begun, on this machine, now."""
+    queue = manager.get_queue("probe")
+    started = time.perf_counter()
+    for first in range(0, PROBED, AT_ONCE):
+        await asyncio.gather(
+            *(
+                queue.schedule_recurring(f"probe:{i}", {"i": i}, interval_seconds=86_400, start_delay=86_400)
+                for i in range(first, first + AT_ONCE)
+            )
+        )
+    return 10 + 2 * (time.perf_counter() - started) * SCHEDULES / PROBED
+
+
 async def intervals(engine: str) -> list[Result]:
     """10,000 schedules whose due times are spread over a minute; the first run of each (R9)."""
     late: dict[int, float] = {}
@@ -69,7 +84,7 @@ async def intervals(engine: str) -> list[Result]:
         async with QueueManager(url) as manager:
             queue = manager.get_queue("schedules")
             await queue.consume(handle, consumer_group="bench", concurrency=100)
-            begin = time.time() + 20
+            begin = time.time() + await lead_seconds(manager)
 
             def put(i: int) -> Awaitable[str]:
                 delay = begin + i * SPREAD_SECONDS / SCHEDULES - time.time()
@@ -99,11 +114,11 @@ async def crons(engine: str) -> list[Result]:
     fired: dict[int, float] = {}
     started: dict[int, float] = {}
     done = asyncio.Event()
-    due = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=20)
 
     async def handle(job: Job[dict[str, int]]) -> None:
-        fired[job.data["i"]] = job.timestamp.timestamp() - due.timestamp()
-        started[job.data["i"]] = time.time() - due.timestamp()
+        due_at = due_of(job) / 1000
+        fired[job.data["i"]] = job.timestamp.timestamp() - due_at
+        started[job.data["i"]] = time.time() - due_at
         if len(started) == SCHEDULES:
             done.set()
 
@@ -111,6 +126,8 @@ async def crons(engine: str) -> list[Result]:
         async with QueueManager(url, max_queue_size=None) as manager:
             queue = manager.get_queue("schedules")
             await queue.consume(handle, consumer_group="bench", concurrency=100)
+            lead = timedelta(seconds=await lead_seconds(manager))
+            due = (datetime.now(UTC) + lead).replace(microsecond=0)
             pattern = f"{due.second} {due.minute} {due.hour} * * *"
             await put_schedules(
                 lambda i: queue.schedule_recurring(f"check:{i}", {"i": i}, cron_pattern=pattern)

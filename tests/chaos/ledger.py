@@ -39,13 +39,15 @@ class WorkerStory:
 
 @dataclass
 class Stories:
-    """What all worker processes did: by process, then by group."""
+    """What all worker processes did: by process, then by group; and who lost a lease while it lived."""
 
     by_worker: dict[str, dict[str, WorkerStory]]
+    lost_leases: set[str]
 
     @classmethod
     def read(cls, folder: Path, workers: Iterable[str]) -> Stories:
         stories: dict[str, dict[str, WorkerStory]] = {}
+        lost: set[str] = set()
         for worker in workers:
             groups: dict[str, WorkerStory] = defaultdict(WorkerStory)
             for event, group, job in read(folder, worker):
@@ -53,8 +55,10 @@ class Stories:
                     groups[group].starts.append(job)
                 elif event == "end":
                     groups[group].ends.add(job)
+                elif event == "lost":
+                    lost.add(worker)
             stories[worker] = dict(groups)
-        return cls(stories)
+        return cls(stories, lost)
 
     def of(self, worker: str, group: str) -> WorkerStory:
         return self.by_worker[worker].get(group, WorkerStory())

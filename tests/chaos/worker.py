@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from checkmate_queue import Job, QueueManager
+from checkmate_queue import Job, LeaseLost, QueueManager
 from tests.chaos.ledger import Ledger
 
 QUEUE = "chaos"
@@ -28,6 +28,7 @@ async def main(url: str, folder: str, name: str, concurrency: int, milliseconds:
         ledger.say("end", job.consumer_group, job.data)
 
     manager = QueueManager(url, lease_seconds=2, max_stalls=1_000)
+    manager.on(LeaseLost, lambda _: ledger.say("lost", "-", "-"))
     queue = manager.get_queue(QUEUE, int)
     for group in GROUPS:
         queue.consumer(group, concurrency=concurrency)(handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from hypothesis import HealthCheck, settings
@@ -12,6 +13,7 @@ from tests.model.world import World
 
 SHORT_STEPS = 100
 LONG_STEPS = 200
+AT_ONCE = 20
 
 
 def short_histories(
@@ -31,11 +33,13 @@ def long_histories(
     make_storage: Callable[[], Storage],
     verbs: frozenset[str] = ALL_VERBS,
     *,
-    examples: int,
+    seconds: float,
 ) -> None:
-    """New histories in every run; a failing one prints the blob that repeats it."""
-    profile = _profile(examples, LONG_STEPS, derandomize=False)
-    run_state_machine_as_test(_machine_on(machine, make_storage, verbs), settings=profile)
+    """New histories in every run, for about so long; a failing one prints the blob that repeats it."""
+    profile = _profile(AT_ONCE, LONG_STEPS, derandomize=False)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        run_state_machine_as_test(_machine_on(machine, make_storage, verbs), settings=profile)
 
 
 def _machine_on(
