@@ -83,6 +83,16 @@ async def test_patience_ends(store: SqliteStore, path: Path) -> None:
     assert await store.add(QUEUE, [[NewJob("a", b"1")]]) == [[Added("a", True)]]
 
 
+async def test_patience_is_everybodys_own(store: SqliteStore, path: Path) -> None:
+    """Calls that wait together give up together, not one after the other."""
+    with closing(locked(path)):
+        started = time.monotonic()
+        adding = [store.add(QUEUE, [[NewJob(str(number), b"1")]]) for number in range(20)]
+        errors = await asyncio.gather(*adding, return_exceptions=True)
+        assert time.monotonic() - started < 2
+    assert {type(error) for error in errors} == {BackendUnavailableError}
+
+
 async def test_reading_does_not_wait_for_a_lock(store: SqliteStore, path: Path) -> None:
     await store.add(QUEUE, [[NewJob("a", b"1")]])
     with closing(locked(path)):

@@ -37,6 +37,7 @@ class Call:
     verb: Verb[Any]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
+    deadline: float
     result: Any = None
     error: BaseException | None = None
 
@@ -181,7 +182,7 @@ class Lane:
             if self._thread is None:
                 self._thread = Thread(target=self._serve, name="checkmate-queue-sqlite", daemon=True)
                 self._thread.start()
-            self._calls.put(Call(verb, loop, future))
+            self._calls.put(Call(verb, loop, future, time.monotonic() + self._patience))
         return await future
 
     def _serve(self) -> None:
@@ -211,7 +212,7 @@ class Lane:
             return
         for call in calls:
             try:
-                call.result = self._run_alone(call.verb)
+                call.result = self._run_alone(call.verb, call.deadline)
             except BaseException as error:
                 call.error = error
 
@@ -224,20 +225,20 @@ class Lane:
                 raise _Apart from None
 
         try:
-            self._wait_for_turn()
+            self._wait_for_turn(calls[0].deadline)
             self._complete(run_all)
         except Exception:  # whose it is shows when each runs alone
             return False
         return True
 
-    def _run_alone(self, verb: Verb[T]) -> T:
+    def _run_alone(self, verb: Verb[T], deadline: float) -> T:
         while True:
-            self._wait_for_turn()
+            self._wait_for_turn(deadline)
             with suppress(Unfinished):
                 return self._complete(verb)
+            deadline = time.monotonic() + self._patience
 
-    def _wait_for_turn(self) -> None:
-        deadline = time.monotonic() + self._patience
+    def _wait_for_turn(self, deadline: float) -> None:
         if self._turnstile is not None:
             self._turnstile.enter(deadline)
         try:
