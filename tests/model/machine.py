@@ -73,17 +73,14 @@ class QueueMachine(World):
 
     # -- time ------------------------------------------------------------------------------------
 
-    @rule(seconds=st.sampled_from((0.25, 1.0, 1.0, 4.0, 4.0, 6.0, 16.0, 61.0)))
+    @rule(seconds=st.sampled_from((0.25, 1.0, 1.0, 4.0, 4.0, 6.0, 16.0, 61.0, -3.0)))
     def wait(self, seconds: float) -> None:
-        """Time passes without contact, which may be a gap."""
-        self.clock.advance(seconds)
-
-    @when(World.is_swept)
-    @rule()
-    def step_back(self) -> None:
-        """Somebody sets the engine's clock."""
-        self.clock.back(3)
-        self.touch()
+        """Time passes without contact, which may be a gap; or somebody sets the engine's clock back."""
+        if seconds > 0:
+            self.clock.advance(seconds)
+        elif self.is_swept():
+            self.clock.back(-seconds)
+            self.touch()
 
     @when(some_clients)
     @rule(role=one_of(some_clients), seconds=st.sampled_from((12, 32)), ticks=st.booleans())
@@ -212,10 +209,17 @@ class QueueMachine(World):
         self.add([jobs])
         self.work(role, group, want)
 
+    @when(World.members)
+    @rule(member=one_of(World.members), want=st.sampled_from((1, 2, 5)))
+    @drawn_as("exchange")
+    def claim(self, member: tuple[str, str], want: int) -> None:
+        self.exchange(member, want)
+
     @when(World.holders)
-    @rule(member=one_of(World.holders), outcomes=strategies.some_outcomes)
-    def settle(self, member: tuple[str, str], outcomes: list[str]) -> None:
-        self.exchange(member, 0, outcomes)
+    @rule(member=one_of(World.holders), want=st.sampled_from((0, 1)), outcomes=strategies.some_outcomes)
+    @drawn_as("exchange")
+    def settle(self, member: tuple[str, str], want: int, outcomes: list[str]) -> None:
+        self.exchange(member, want, outcomes)
 
     def same_exchange(self, seen: Exchange, expected: dict[str, Any]) -> None:
         views.same_claims(self.names, expected["claims"], seen.claims)
@@ -315,7 +319,7 @@ class QueueMachine(World):
             views.same_schedule(self.names, plan, schedule)
             self.seen_plans.append((spec.id, plan.revision, plan.next_at))
 
-    @when(lambda machine: machine.model.plans, "drop_schedule")
+    @when(some_plans, "drop_schedule")
     @rule(schedule_id=st.sampled_from(strategies.SCHEDULES))
     def drop_schedule(self, schedule_id: str) -> None:
         seen = self.ask(lambda: self.store.drop_schedule(self.queue, schedule_id))

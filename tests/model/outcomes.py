@@ -14,7 +14,7 @@ def settlement_of(outcome: str, key: int) -> Settlement | None:
     """What a worker settles a claim with; None where it keeps it."""
     settlements: dict[str, Settlement] = {
         "done": Done(key),
-        "retry": RetryLater(key, 2000),
+        "retry": RetryLater(key, 6000),
         "retry now": RetryLater(key, 0),
         "fail": Fail(key, BOOM),
         "discard": Fail(key, BOOM, attempt=False),

@@ -11,7 +11,7 @@ from tests.model.storages import SqliteStorage
 
 def test_short_histories_with_lost_answers() -> None:
     """Repeated calls do no harm, and all that was accepted comes to its end."""
-    short_histories(DroppingMachine, SqliteStorage, examples=50)
+    short_histories(DroppingMachine, SqliteStorage, examples=30)
 
 
 @pytest.mark.full

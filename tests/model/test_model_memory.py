@@ -11,7 +11,7 @@ from tests.model.storages import MemoryStorage
 
 def test_short_histories() -> None:
     """Every answer, and all that can be seen, is the model's."""
-    short_histories(QueueMachine, MemoryStorage, examples=300)
+    short_histories(QueueMachine, MemoryStorage, examples=200)
 
 
 @pytest.mark.full

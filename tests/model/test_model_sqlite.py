@@ -11,7 +11,7 @@ from tests.model.storages import SqliteStorage
 
 def test_short_histories() -> None:
     """Every answer, and all that can be seen, is the model's."""
-    short_histories(QueueMachine, SqliteStorage, examples=100)
+    short_histories(QueueMachine, SqliteStorage, examples=60)
 
 
 @pytest.mark.full

@@ -43,7 +43,9 @@ class Intake:
         due_before = session.next_due() if any(new.delay_ms > 0 for unit in units for new in unit) else 0
         limit = session.tx.limits.max_queue_size
         if limit is None or self._size() + sum(map(len, units)) <= limit:
-            answers = self._store(units)
+            # What nobody is registered for may end at once, and so frees its id for the units after it.
+            ends = not self._groups and any(new.unclaimed == "drop" for unit in units for new in unit)
+            answers = [self._store([unit])[0] for unit in units] if ends else self._store(units)
         else:
             answers = [self._take_counted(unit, limit) for unit in units]
         if self._first_due is not None and (due_before is None or self._first_due < due_before):
