@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from checkmate_queue.backends.sqlite import SqliteStore
-from checkmate_queue.backends.sqlite.schema import APPLICATION_ID
+from checkmate_queue.backends.sqlite.connection import connect
+from checkmate_queue.backends.sqlite.schema import APPLICATION_ID, prepare
 from checkmate_queue.core.errors import BackendUnavailableError, ConfigError, QueueError
 from checkmate_queue.core.model import NewJob
 from checkmate_queue.store import Store
@@ -116,6 +120,30 @@ async def test_foreign_database_is_left_alone(tmp_path: Path) -> None:
     assert "belongs to another application" in str(error)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+class Overtaken(sqlite3.Connection):
+    """While it looks whose the file is, another connection makes the schema."""
+
+    file: Path
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if sql == "PRAGMA user_version":
+            now = time.monotonic()
+            with (
+                suppress(BackendUnavailableError),
+                closing(connect(str(self.file), "NORMAL", now)) as other,
+            ):
+                prepare(other, str(self.file), now)
+        return super().execute(sql, *values)
+
+
+async def test_schema_is_made_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0, factory=Overtaken)) as connection:
+        connection.file = path
+        prepare(connection, str(path), time.monotonic() + 10)
+    await used(path)
 
 
 async def test_newer_schema_is_refused(tmp_path: Path) -> None:

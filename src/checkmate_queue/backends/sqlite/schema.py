@@ -20,7 +20,7 @@ def prepare(connection: sqlite3.Connection, path: str, deadline: float) -> None:
 
     Raises `ConfigError` for a file of somebody else, or of a newer schema, which stays as it is.
     """
-    persist(lambda: _check(connection, path), path, deadline)
+    persist(lambda: _look(connection, path), path, deadline)
     mode = persist(lambda: _value(connection, "PRAGMA journal_mode = WAL"), path, deadline)
     if mode != "wal":
         raise ConfigError(
@@ -28,6 +28,16 @@ def prepare(connection: sqlite3.Connection, path: str, deadline: float) -> None:
             "it must be on a disk of this machine, not on a network drive."
         )
     persist(lambda: _migrate(connection, path), path, deadline)
+
+
+def _look(connection: sqlite3.Connection, path: str) -> None:
+    """Check the file as it is at one moment: another process may be making its schema."""
+    connection.execute("BEGIN")
+    try:
+        _check(connection, path)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def _check(connection: sqlite3.Connection, path: str) -> int:
