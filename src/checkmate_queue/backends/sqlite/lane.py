@@ -142,7 +142,11 @@ class Lane:
         self._check()
         try:
             self._connection.execute(self._begin_statement)
+            if self._begin_statement == "BEGIN":
+                # Only the first look takes a lock; where that is busy, it is still time to wait.
+                self._connection.execute("PRAGMA user_version").fetchone()
         except sqlite3.Error as error:
+            self._roll_back()
             if is_busy(error):
                 raise _Busy from error
             raise unavailable(self._path, error) from error

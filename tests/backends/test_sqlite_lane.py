@@ -1,0 +1,60 @@
+"""A lane by itself: when it waits, and what it makes of what goes wrong around a verb."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from checkmate_queue.backends.sqlite.connection import connect
+from checkmate_queue.backends.sqlite.lane import Lane
+from checkmate_queue.backends.sqlite.transaction import Transaction
+from checkmate_queue.core.model import StoreLimits
+
+
+def lane(
+    path: Path, connection: sqlite3.Connection, begin: Literal["BEGIN", "BEGIN IMMEDIATE"] = "BEGIN IMMEDIATE"
+) -> Lane:
+    """A patient lane to a plain file."""
+    return Lane(
+        str(path),
+        connection,
+        lambda used: Transaction(used, lambda: 0, StoreLimits(), ""),
+        check=lambda: None,
+        begin=begin,
+        turnstile=None,
+        committed=lambda _: None,
+        patience=30,
+        at_once=begin == "BEGIN IMMEDIATE",
+    )
+
+
+@pytest.fixture
+async def connection(tmp_path: Path) -> AsyncIterator[sqlite3.Connection]:
+    with closing(connect(str(tmp_path / "plain.db"), "NORMAL", time.monotonic())) as opened:
+        opened.execute("CREATE TABLE note (text)")
+        yield opened
+
+
+def count(transaction: Transaction) -> int:
+    (number,) = transaction.connection.execute("SELECT count(*) FROM note").fetchone()
+    return int(number)
+
+
+async def test_reading_waits_for_a_lock(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    """Some locks (here: of a file without a log) are in the way of readers, too."""
+    reading = lane(tmp_path / "plain.db", connection, "BEGIN")
+    with closing(sqlite3.connect(tmp_path / "plain.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        call = asyncio.create_task(reading.run(count))
+        done, _ = await asyncio.wait([call], timeout=0.05)
+        assert not done
+        other.execute("COMMIT")
+        assert await call == 0
+    reading.close()
