@@ -106,6 +106,26 @@ async def test_delivery_without_a_job(store: SqliteStore, tmp_path: Path) -> Non
     assert (stats.pending, stats.processing, stats.expired) == (1, 1, 8)
 
 
+async def test_lapsed_claim_without_a_job(tmp_path: Path) -> None:
+    """It ends, too, and those beside it are handed out to be settled."""
+    now = 1_000_000
+    store = SqliteStore(tmp_path / "queue.db", clock=lambda: now)
+    await store.open()
+    await store.register(QUEUE)
+    dead = await store.join(QUEUE, "dead", [GroupJoin("g")], 10_000)
+    heir = await store.join(QUEUE, "heir", [GroupJoin("g")], 100_000)
+    await store.add(QUEUE, [[NewJob("removed", b"1"), NewJob("kept", b"1")]])
+    await store.exchange(dead, "g", 1, (), 2)
+    tamper(tmp_path, "DELETE FROM job WHERE id = 'removed'")
+    for _ in range(4):
+        now += 4000
+        tick = await store.tick(heir)
+    assert [lapsed.claim.job_id for lapsed in tick.lapsed] == ["kept"]
+    stats = await store.stats(QUEUE)
+    assert (stats.processing, stats.expired) == (1, 1)
+    await store.close()
+
+
 async def test_record_of_a_newer_format(store: SqliteStore, tmp_path: Path) -> None:
     """It is handed out with its format, so that whoever reads it can refuse it (U1)."""
     epoch = await store.join(QUEUE, "w", [GroupJoin("g")], 30_000)

@@ -37,20 +37,20 @@ def tick(tx: Transaction, epoch: Epoch, settled: Sequence[LapseSettlement]) -> T
     more |= clear(session)
     backfill(session)
     more |= is_filling(session)
+    lapsed, more_lapsed = _lapsed(session, epoch.number)
     session.save()
     session.sleep()
-    lapsed = session.all("lapsed_claims", (epoch.number, BATCH + 1))
     due = session.all("due_schedules", (session.id, session.now, BATCH))
     return Tick(
         now=session.now,
         next_at=_next_at(session, epoch.number),
-        lapsed=[LapsedClaim(row[0], row[1], Claim._make(row[2:])) for row in lapsed[:BATCH]],
+        lapsed=lapsed,
         due=[as_schedule(row) for row in due],
         readied=session.readied,
         abandoned=abandoned,
         dropped=dropped,
         pending=session.pending(),
-        more=more or len(lapsed) > BATCH or len(due) == BATCH,
+        more=more or more_lapsed or len(due) == BATCH,
     )
 
 
@@ -62,6 +62,20 @@ def _settle(session: Session, epoch: int, settled: Sequence[LapseSettlement]) ->
         group = session.group(name)
         if group is not None:
             settle_lapsed(session, group, epoch, settlements)
+
+
+def _lapsed(session: Session, epoch: int) -> tuple[list[LapsedClaim], bool]:
+    """Lapsed claims to be settled, and whether there are more. Those whose job was removed by hand end."""
+    rows = session.all("lapsed_claims", (epoch, BATCH + 1))
+    lapsed = []
+    for row in rows[:BATCH]:
+        if row[3] is not None:
+            lapsed.append(LapsedClaim(row[0], row[1], Claim._make(row[2:])))
+        elif (group := session.group(row[0])) is not None:
+            session.run("delete_claimed", (group.id, row[2]))
+            session.tallies[group.id].processing -= 1
+            session.tallies[group.id].end("expired")
+    return lapsed, len(rows) > BATCH
 
 
 def _expire_failures(session: Session) -> bool:
