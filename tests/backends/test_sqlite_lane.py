@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,10 @@ from checkmate_queue.core.model import StoreLimits
 
 
 def lane(
-    path: Path, connection: sqlite3.Connection, begin: Literal["BEGIN", "BEGIN IMMEDIATE"] = "BEGIN IMMEDIATE"
+    path: Path,
+    connection: sqlite3.Connection,
+    begin: Literal["BEGIN", "BEGIN IMMEDIATE"] = "BEGIN IMMEDIATE",
+    committed: Callable[[Transaction], None] = lambda _: None,
 ) -> Lane:
     """A patient lane to a plain file."""
     return Lane(
@@ -29,7 +32,7 @@ def lane(
         check=lambda: None,
         begin=begin,
         turnstile=None,
-        committed=lambda _: None,
+        committed=committed,
         patience=30,
         at_once=begin == "BEGIN IMMEDIATE",
     )
@@ -58,3 +61,23 @@ async def test_reading_waits_for_a_lock(connection: sqlite3.Connection, tmp_path
         other.execute("COMMIT")
         assert await call == 0
     reading.close()
+
+
+@pytest.mark.parametrize("light", [True, False])
+async def test_what_is_committed_stays(
+    connection: sqlite3.Connection, tmp_path: Path, caplog: pytest.LogCaptureFixture, light: bool
+) -> None:
+    """Where nobody can be told of it, the verb has succeeded all the same, and is not repeated."""
+
+    def fail(transaction: Transaction) -> None:
+        raise RuntimeError("can't tell")
+
+    writing = lane(tmp_path / "plain.db", connection, committed=fail)
+    await asyncio.gather(*(writing.run(note, light=light) for _ in range(5)))
+    writing.close()
+    assert connection.execute("SELECT count(*) FROM note").fetchone() == (5,)
+    assert "can't be told" in caplog.text
+
+
+def note(transaction: Transaction) -> None:
+    transaction.connection.execute("INSERT INTO note VALUES ('a')")

@@ -60,7 +60,9 @@ class Checkpoints:
             self._due.clear()
             if self._closed:
                 return
-            with suppress(sqlite3.Error):  # a full disk or a lock: it is tried again after some more writes
+            with suppress(
+                sqlite3.Error, OSError
+            ):  # a full disk or a lock: it is tried again after some more writes
                 self._move()
 
     def _move(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import time
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from checkmate_queue.core.errors import BackendUnavailableError
 if TYPE_CHECKING:
     from checkmate_queue.backends.sqlite.transaction import Transaction
     from checkmate_queue.backends.sqlite.turnstile import Turnstile
+
+log = logging.getLogger("checkmate_queue.sqlite")
 
 T = TypeVar("T")
 Verb: TypeAlias = Callable[["Transaction"], T]
@@ -159,7 +162,7 @@ class Lane:
                 result = verb(transaction)
             except Unfinished:
                 self._connection.execute("COMMIT")
-                self._committed(transaction)
+                self._tell(transaction)
                 raise
             self._connection.execute("COMMIT")
         except BaseException as error:
@@ -167,8 +170,15 @@ class Lane:
             if isinstance(error, sqlite3.Error):
                 raise unavailable(self._path, error) from error
             raise
-        self._committed(transaction)
+        self._tell(transaction)
         return result
+
+    def _tell(self, transaction: Transaction) -> None:
+        """Tell of what is committed, which no failure to tell makes undone."""
+        try:
+            self._committed(transaction)
+        except Exception:
+            log.exception("What was committed to the SQLite database '%s' can't be told.", self._path)
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
