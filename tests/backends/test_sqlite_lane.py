@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
@@ -15,6 +16,7 @@ import pytest
 from checkmate_queue.backends.sqlite.connection import connect
 from checkmate_queue.backends.sqlite.lane import Lane
 from checkmate_queue.backends.sqlite.transaction import Transaction
+from checkmate_queue.core.errors import BackendUnavailableError
 from checkmate_queue.core.model import StoreLimits
 
 
@@ -81,3 +83,31 @@ async def test_what_is_committed_stays(
 
 def note(transaction: Transaction) -> None:
     transaction.connection.execute("INSERT INTO note VALUES ('a')")
+
+
+async def test_closing_waits_for_a_verb_at_once(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    """The loop of another thread may be in the midst of one."""
+    writing = lane(tmp_path / "plain.db", connection)
+    begun, going_on = threading.Event(), threading.Event()
+
+    def verb(transaction: Transaction) -> None:
+        begun.set()
+        assert going_on.wait(30)
+        note(transaction)
+
+    def close() -> int:
+        writing.close()
+        (number,) = connection.execute("SELECT count(*) FROM note").fetchone()
+        return int(number)
+
+    other = threading.Thread(target=lambda: asyncio.run(writing.run(verb)))
+    other.start()
+    assert await asyncio.to_thread(begun.wait, 30)
+    closing_it = asyncio.create_task(asyncio.to_thread(close))
+    done, _ = await asyncio.wait([closing_it], timeout=0.05)
+    assert not done
+    going_on.set()
+    assert await closing_it == 1
+    await asyncio.to_thread(other.join)
+    with pytest.raises(BackendUnavailableError, match="was closed"):
+        await writing.run(note)

@@ -104,11 +104,11 @@ class Lane:
     # -- at once ---------------------------------------------------------------------------------
 
     def _run_at_once(self, verb: Verb[T]) -> T:
-        if self._closed or not self._lock.acquire(blocking=False):
+        if not self._lock.acquire(blocking=False):
             raise _Busy
         try:
             started = time.monotonic()
-            if started < self._wary_until:
+            if self._closed or started < self._wary_until:
                 raise _Busy
             self._begin_if_free()
             try:
@@ -281,6 +281,8 @@ class Lane:
             self._calls.put(None)
         if self._thread is not None:
             self._thread.join()
+        with self._lock:  # a verb at once may be under way on the thread of another loop
+            pass
 
 
 def _resolve(calls: list[Call]) -> None:
