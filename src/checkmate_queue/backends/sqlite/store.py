@@ -178,11 +178,12 @@ class SqliteStore:
 
     async def put_schedule(self, queue: str, spec: NewSchedule) -> Schedule:
         """See the contract."""
-        return await self._write(partial(scheduling.put_schedule, queue=queue, spec=spec))
+        return await self._write(partial(scheduling.put_schedule, queue=queue, spec=spec), light=False)
 
     async def drop_schedule(self, queue: str, schedule_id: str) -> bool:
         """See the contract."""
-        return await self._write(partial(scheduling.drop_schedule, queue=queue, schedule_id=schedule_id))
+        verb = partial(scheduling.drop_schedule, queue=queue, schedule_id=schedule_id)
+        return await self._write(verb, light=False)
 
     async def schedules(
         self, queue: str, ids: Sequence[str] | None = None, after: str = "", limit: int = BATCH
