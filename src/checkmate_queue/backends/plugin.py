@@ -16,6 +16,8 @@ from checkmate_queue.core.model import StoreLimits
 from checkmate_queue.store import Clock, Store
 
 DAY = 86_400
+CENTURY = 36_525 * DAY
+MOST = 2**31 - 1
 
 
 class BackendConfig(BaseModel):
@@ -29,23 +31,31 @@ class BackendConfig(BaseModel):
     lease_seconds: float = Field(
         30.0, ge=0.5, le=DAY, description="How long a worker may be silent before its deliveries go to others"
     )
-    max_stalls: int = Field(3, ge=1, description="Lost leases after which a delivery fails as stalled")
-    max_payload_bytes: int = Field(1_048_576, ge=1, description="The largest payload, as JSON")
-    max_queue_size: int | None = Field(
-        None, ge=1, description="The most jobs a queue may hold; empty: no limit"
+    max_stalls: int = Field(
+        3, ge=1, le=MOST, description="Lost leases after which a delivery fails as stalled"
     )
-    failed_retention_count: int = Field(10_000, ge=0, description="Failed entries kept per queue")
-    failed_retention_seconds: float = Field(7 * DAY, gt=0, description="How long failed entries are kept")
+    max_payload_bytes: int = Field(1_048_576, ge=1, le=MOST, description="The largest payload, as JSON")
+    max_queue_size: int | None = Field(
+        None, ge=1, le=MOST, description="The most jobs a queue may hold; empty: no limit"
+    )
+    failed_retention_count: int = Field(10_000, ge=0, le=MOST, description="Failed entries kept per queue")
+    failed_retention_seconds: float = Field(
+        7 * DAY, gt=0, le=CENTURY, description="How long failed entries are kept"
+    )
     group_retention_seconds: float = Field(
-        7 * DAY, gt=0, description="How long an abandoned consumer group is kept"
+        7 * DAY, gt=0, le=CENTURY, description="How long an abandoned consumer group is kept"
     )
     unclaimed_retention_seconds: float = Field(
-        7 * DAY, gt=0, description="How long jobs wait for a first group"
+        7 * DAY, gt=0, le=CENTURY, description="How long jobs wait for a first group"
     )
-    max_block_seconds: float = Field(300.0, gt=0, description="How long leases outlive a blocked event loop")
-    patience_seconds: float = Field(5.0, ge=0, description="How long a call waits for an unreachable backend")
+    max_block_seconds: float = Field(
+        300.0, gt=0, le=CENTURY, description="How long leases outlive a blocked event loop"
+    )
+    patience_seconds: float = Field(
+        5.0, ge=0, le=CENTURY, description="How long a call waits for an unreachable backend"
+    )
     switch_patience_seconds: float = Field(
-        600.0, ge=0, description="How long a call waits for a switch of the backend"
+        600.0, ge=0, le=CENTURY, description="How long a call waits for a switch of the backend"
     )
 
     @property
@@ -112,7 +122,10 @@ class QueuePlugin(ABC, Generic[C]):
         if item["type"] == "extra_forbidden":
             known = ", ".join(sorted(self.config_schema.model_fields))
             return f"there is no setting {name!r}; there are: {known}"
-        return f"{name}: {item['msg']}, not {item['input']!r:.100}"
+        field = self.config_schema.model_fields.get(str(item["loc"][0])) if item["loc"] else None
+        if field is None or "Secret" in repr(field.annotation):
+            return f"{name}: {item['msg']}"  # A secret stays one, even a wrong one (L6).
+        return f"{name}: {item['msg']}, not {excerpt(item['input'])}"
 
 
 class QueuePluginRegistry:

@@ -162,13 +162,17 @@ def describe(error: BaseException) -> Failure:
     """Say what an error was, in text that every engine can hold, whatever its `__str__` does."""
     try:
         message = str(error)
-    except Exception as broken:
+    except BaseException as broken:
         message = f"<its message can't be shown: {type(broken).__name__}>"
     try:
         lines = "".join(traceback.format_exception(error))
-    except Exception as broken:
+    except BaseException as broken:
         lines = f"<its traceback can't be shown: {type(broken).__name__}>"
-    return Failure(type(error).__qualname__, _clean(message, MAX_MESSAGE), _clean(lines, MAX_TRACEBACK))
+    return Failure(
+        _clean(type(error).__qualname__, MAX_MESSAGE),
+        _clean(message, MAX_MESSAGE),
+        _clean(lines, MAX_TRACEBACK),
+    )
 
 
 def _clean(text: str, limit: int) -> str:

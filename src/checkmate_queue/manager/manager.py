@@ -217,12 +217,16 @@ class QueueManager(Overview):
     async def _begin_consuming(self, names: Collection[str] | None) -> None:
         if self._lifespan is not None:
             await self._stack.enter_async_context(self._lifespan(self))
+        begun: list[Queue[Any]] = []
         try:
             while waiting := [queue for queue in self.get_queues() if self._is_to_start(queue, names)]:
                 for queue in waiting:
+                    begun.append(queue)
                     await queue.start_declared()
             self._check_not_shut_down()
         except BaseException:
+            # What has begun must not go on outside its lifespan; it begins again with the next start.
+            await asyncio.gather(*(queue.withdraw_declared() for queue in begun))
             await self._stack.aclose()
             raise
         self._consuming = True
@@ -264,9 +268,11 @@ class QueueManager(Overview):
             runtime, self._runtime = self._runtime, None
             self._consuming = False
             self._started.clear()
-            if runtime is not None:
-                await runtime.close()
-            self._closed.set()
+            try:
+                if runtime is not None:
+                    await runtime.close()
+            finally:
+                self._closed.set()
 
     async def __aenter__(self) -> Self:
         try:

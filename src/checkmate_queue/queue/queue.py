@@ -36,6 +36,8 @@ class Queue(Recurring[T], Inspection[T]):
     def __init__(self, name: str, payload_type: Any, unclaimed: Unclaimed, source: RuntimeSource) -> None:
         super().__init__(name, payload_type, unclaimed, source)
         self._declared: list[ConsumerSpec] = []
+        self._begun: list[Consumer] = []
+        self._begun_specs: list[ConsumerSpec] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- the way in ------------------------------------------------------------------------------
@@ -225,10 +227,18 @@ class Queue(Recurring[T], Inspection[T]):
         declared, self._declared = self._declared, []
         if declared:
             try:
-                await self._subscribe(declared)
+                self._begun = await self._subscribe(declared)
+                self._begun_specs = declared
             except BaseException:
                 self._declared = declared + self._declared
                 raise
+
+    async def withdraw_declared(self) -> None:
+        """Stop what `start_declared` has begun, and declare it again."""
+        begun, self._begun = self._begun, []
+        await asyncio.gather(*(consumer.stop(timeout=0) for consumer in begun))
+        self._declared = self._begun_specs + self._declared
+        self._begun_specs = []
 
     @property
     def starting(self) -> bool:

@@ -137,6 +137,8 @@ class Attempt(Cancellation):
             job = self._job()
         except PayloadError as error:
             return Unreadable(error)
+        except Exception as error:
+            return Unreadable(PayloadError(f"The stored job can't be read: {excerpt(error)}"))
         subscriber = self.subscriber
         seconds = subscriber.options.timeout
         timer = None
@@ -145,8 +147,10 @@ class Attempt(Cancellation):
         try:
             if subscriber.is_async:
                 await cast("Awaitable[object]", subscriber.handler(job))
-            elif raised := await _returned(threads.call(partial(_plain, subscriber.handler, job))):
-                return self.end or Raised(raised)
+            else:
+                raised = await _returned(threads.call(partial(_plain, subscriber.handler, job)))
+                if raised is not None:  # An exception may well be falsy.
+                    return self.end or Raised(raised)
         except BaseException as error:
             return self.end or Raised(error)
         finally:

@@ -173,7 +173,18 @@ class Dispatcher(Service):
             self._abandon(
                 {task: attempt for task, attempt in left.items() if not attempt.subscriber.is_async}
             )
+        await self._see_off(spare)
         self._bell.ring()
+
+    async def _see_off(self, spare: Attempt | None) -> None:
+        """Wait a little for handlers that were cancelled when their lease was lost."""
+        tasks = [
+            attempt.task
+            for attempt in self._detached
+            if attempt.task and attempt is not spare and attempt.subscriber.is_async and not attempt.stops
+        ]
+        if tasks:
+            await asyncio.wait(tasks, timeout=CANCEL_GRACE_SECONDS)
 
     async def drained(self, timeout: float) -> bool:
         """Wait until the last outcomes are written, or a subscriber came; False after `timeout` seconds."""

@@ -56,6 +56,7 @@ class Keeper(Service):
         self._hub = hub
         self._bell = Bell()
         self._wakes_at = 0.0
+        self._settled: list[LapseSettlement] = []
 
     def look(self) -> None:
         """Tick now."""
@@ -72,17 +73,18 @@ class Keeper(Service):
             self._bell.ring()
 
     async def _run(self) -> None:
-        settled: list[LapseSettlement] = []
         while (epoch := await self._household.present_epoch()) is not None:
             try:
-                tick = await persevere(partial(self._store.tick, epoch, settled))
+                tick = await persevere(partial(self._store.tick, epoch, self._settled))
             except LeaseLostError:
-                settled = []
+                self._settled = []
                 await self._household.lease_lost(epoch)
                 continue
             self._household.due_next(tick.next_at)
-            released = bool(settled) or tick.readied > 0
-            settled = [LapseSettlement(lapsed.group, decide_lapse(lapsed)) for lapsed in tick.lapsed]
+            released = bool(self._settled) or tick.readied > 0
+            self._settled = settled = [
+                LapseSettlement(lapsed.group, decide_lapse(lapsed)) for lapsed in tick.lapsed
+            ]
             self._announce(tick, settled)
             if await self._scheduler.fire(tick) or released:
                 self._household.work_came()
@@ -95,6 +97,8 @@ class Keeper(Service):
             await self._lag.observe(tick.pending, tick.now)
         except BackendUnavailableError:
             log.debug("%s: the lag could not be stored", self.queue)
+        except Exception:
+            log.exception("%s: the lag could not be told", self.queue)
 
     async def _sleep(self, tick: Tick) -> None:
         pause = POLL_SECONDS

@@ -26,7 +26,11 @@ class Runtime:
 
     async def close(self) -> None:
         """End the services, then the store."""
-        await self.hub.drain()
-        await self.heart.stop()
-        self.threads.close()
-        await self.store.close()
+        try:
+            await self.hub.drain()
+        finally:
+            try:
+                await self.heart.stop()
+            finally:
+                self.threads.close()
+                await self.store.close()

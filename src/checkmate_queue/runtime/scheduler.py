@@ -52,7 +52,8 @@ class Scheduler:
                 misfire=spec.misfire,
                 multiplier=self._multiplier,
             )
-        except ScheduleError as error:
-            log.error("%s: schedule %r can't run: %s", self._queue, spec.id, error)
+        except Exception as error:
+            # One that a hand has spoilt must not hold up the others (X3).
+            log.error("%s: schedule %r can't run: %r", self._queue, spec.id, error)
             return Firing(spec.id, schedule.revision, expected_at, now + BROKEN_RETRY_MS, ())
         return Firing(spec.id, schedule.revision, expected_at, planned.next_at, planned.due)

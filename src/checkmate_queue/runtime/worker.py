@@ -9,14 +9,15 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from checkmate_queue.core.errors import BackendUnavailableError, InvalidArgumentError, QueueStoppedError
 from checkmate_queue.core.model import Epoch, Exchange, GroupJoin, Millis, Orders
 from checkmate_queue.runtime.attempt import Subscriber, inside_handler, stopping
-from checkmate_queue.runtime.dispatcher import Dispatcher
+from checkmate_queue.runtime.dispatcher import CANCEL_GRACE_SECONDS, Dispatcher
 from checkmate_queue.runtime.events import EventHub, LeaseLost
 from checkmate_queue.runtime.heart import Heart
 from checkmate_queue.runtime.keeper import Keeper
@@ -71,6 +72,8 @@ class Worker:
         self._membership = asyncio.Lock()
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
+        self._leaving: asyncio.Task[None] | None = None
         scheduler = Scheduler(store, queue, settings.delay_multiplier)
         self._keeper = Keeper(store, self, queue, scheduler, lag, hub)
 
@@ -84,7 +87,14 @@ class Worker:
         """
         async with self._membership:
             groups = self._groups(subscribers)
-            await self._join(groups, self._settings.patience_seconds)
+            await self._left_before()
+            try:
+                await self._join(groups, self._settings.patience_seconds)
+            except BaseException:
+                # It may have taken effect: a group that nobody serves here must not stay joined.
+                new = {subscriber.group for subscriber in subscribers} - self._dispatchers.keys()
+                self._leave_later(sorted(new))
+                raise
             for subscriber in subscribers:
                 dispatcher = self._dispatchers.get(subscriber.group)
                 if dispatcher is None:
@@ -139,8 +149,10 @@ class Worker:
         """Write the last outcomes and leave, in bounded time even with the backend away (L2)."""
         while any(dispatcher.running_attempts for dispatcher in dispatchers):
             await asyncio.wait([a.task for d in dispatchers for a in d.running_attempts.values() if a.task])
-        deadline = self._settings.stop_patience_seconds
-        written = await asyncio.gather(*(dispatcher.drained(deadline) for dispatcher in dispatchers))
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.stop_patience_seconds
+        patience = self._settings.stop_patience_seconds
+        written = await asyncio.gather(*(dispatcher.drained(patience) for dispatcher in dispatchers))
         if not all(written):
             log.error("%s: stopped with the backend away; what ran is delivered again", self.queue)
         async with self._membership:
@@ -150,7 +162,7 @@ class Worker:
                 await dispatcher.stop()
                 self._dispatchers.pop(dispatcher.group, None)
             groups = [dispatcher.group for dispatcher in gone]
-            await self._leave(groups, unregister, deadline if all(written) else 0.0)
+            await self._leave(groups, unregister, max(0.0, deadline - loop.time()))
 
     async def _leave(self, groups: Sequence[str], unregister: bool, patience: float) -> None:
         epoch = self._epoch
@@ -158,12 +170,48 @@ class Worker:
             await self._keeper.stop()
             self._heart.forget(self)
             self._epoch = None
+            await self._end_background()
         if epoch is None:
             return
         try:
             await persevere(lambda: self._store.leave(epoch, groups, unregister), patience)
         except BackendUnavailableError as error:
-            log.error("%s: could not leave; the lease will run out: %s", self.queue, error)
+            log.error("%s: could not leave %s yet: %s", self.queue, ", ".join(groups), error)
+            # With other groups left, the lease goes on, and what these had claimed would stay claimed.
+            self._leave_later(groups, unregister)
+
+    def _leave_later(self, groups: Sequence[str], unregister: bool = False) -> None:
+        """Leave groups when the backend is back; without any group left, the lease runs out instead."""
+        if (epoch := self._epoch) is None or not groups:
+            return
+
+        async def leave() -> None:
+            if epoch == self._epoch:
+                await self._store.leave(epoch, groups, unregister)
+
+        self._leaving = self._spawn(persevere(leave))
+
+    async def _left_before(self) -> None:
+        """Wait until groups that are being left have been left, so that they can be joined anew."""
+        if (leaving := self._leaving) is not None:
+            await asyncio.wait([leaving], timeout=self._settings.patience_seconds)
+            if not leaving.done():
+                raise BackendUnavailableError(f"Queue {self.queue!r} can't be reached to leave groups first")
+            self._leaving = None
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something that a stop cancels."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    async def _end_background(self) -> None:
+        others = self._background - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        if others:
+            await asyncio.wait(others, timeout=CANCEL_GRACE_SECONDS)
 
     def _groups(self, added: Sequence[Subscriber]) -> list[GroupJoin]:
         groups: dict[str, GroupJoin] = {}
@@ -192,7 +240,7 @@ class Worker:
         epoch = await persevere(join, patience)
         if self._epoch is not None and epoch != self._epoch:
             # The lease had run out unnoticed, and the join began a new life.
-            self._renounce()
+            self._announce_loss(self._renounce())
         if epoch != self._epoch:
             self._epoch = epoch
         self._touched()
@@ -225,32 +273,38 @@ class Worker:
                 return
             lost = self._renounce()
             self._epoch = None
-            log.warning(
-                "%s: the lease was lost; %d deliveries were cancelled here, others run them", self.queue, lost
-            )
-            self._hub.emit(LeaseLost(self.queue, lost))
-            ephemeral = [
-                subscriber
-                for dispatcher in self._dispatchers.values()
-                for subscriber in dispatcher.subscribers
-                if subscriber.options.ephemeral
-            ]
-            if self._stopping:
-                return
+            if await self._joined_again():
+                for dispatcher in self._dispatchers.values():
+                    dispatcher.look()
+                self._announce_loss(lost)
+
+    async def _joined_again(self) -> bool:
+        """Join under a new life, whatever it takes; False where a stop came first."""
+        while not self._stopping and self.subscribers:
             try:
                 await self._join(self._groups(()), float("inf"), rejoin=True)
             except QueueStoppedError:
-                return
-            for dispatcher in self._dispatchers.values():
-                dispatcher.look()
-        for subscriber in ephemeral:
-            await self._rejoined(subscriber)
+                return False
+            except Exception:
+                log.exception("%s: could not join again; the next try comes in a second", self.queue)
+                await asyncio.sleep(1)
+            else:
+                return True
+        return False
+
+    def _announce_loss(self, lost: int) -> None:
+        log.warning(
+            "%s: the lease was lost; %d deliveries were cancelled here, others run them", self.queue, lost
+        )
+        self._hub.emit(LeaseLost(self.queue, lost))
+        for subscriber in self.subscribers:
+            if subscriber.options.ephemeral:
+                # What users do may take its time; the loops of this queue go on meanwhile.
+                self._spawn(self._rejoined(subscriber))
 
     def lease_lost_soon(self, epoch: Epoch) -> None:
         """The heartbeat found the lease lost."""
-        task = asyncio.get_running_loop().create_task(self.lease_lost(epoch))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._spawn(self.lease_lost(epoch))
 
     def _renounce(self) -> int:
         return sum(dispatcher.renounce() for dispatcher in self._dispatchers.values())
