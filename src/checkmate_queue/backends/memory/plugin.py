@@ -8,7 +8,7 @@ from urllib.parse import SplitResult
 from pydantic import Field
 
 from checkmate_queue.backends.memory.store import MemoryStore
-from checkmate_queue.backends.plugin import BackendConfig, QueuePlugin
+from checkmate_queue.backends.plugin import MOST, BackendConfig, QueuePlugin
 from checkmate_queue.core.errors import ConfigError
 from checkmate_queue.store import Clock, Store
 
@@ -18,7 +18,7 @@ class MemoryConfig(BackendConfig):
 
     concurrency: int = Field(10, ge=1, le=100, description="Deliveries of one group that run at once")
     max_queue_size: int | None = Field(
-        10_000, ge=1, description="The most jobs a queue may hold; empty: no limit"
+        10_000, ge=1, le=MOST, description="The most jobs a queue may hold; empty: no limit"
     )
     delay_multiplier: float = Field(1.0, gt=0, le=1000, description="Scales delays and intervals, for tests")
     heartbeat_interval_seconds: float = Field(
