@@ -7,7 +7,6 @@ import os
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from uuid import uuid4
@@ -100,15 +99,12 @@ async def work_off(path: str) -> None:
 
 
 async def compete(path: str, count: str) -> None:
-    """Add jobs as fast as it goes, and say the slowest call in milliseconds."""
+    """Add jobs as fast as it goes, and say when all were accepted."""
     store = await opened(path)
-    slowest = 0.0
-    for _ in range(int(count)):
-        started = time.monotonic()
-        await store.add(QUEUE, [[NewJob(uuid4().hex, b"1")]])
-        slowest = max(slowest, time.monotonic() - started)
+    for number in range(int(count)):
+        await store.add(QUEUE, [[NewJob(f"{os.getpid()} {number}", b"1")]])
     await store.close()
-    say(round(slowest * 1000))
+    say("done")
 
 
 async def sleep_until_news(path: str) -> None:

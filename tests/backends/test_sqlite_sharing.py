@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def store(path: Path) -> AsyncIterator[SqliteStore]:
-    opened = SqliteStore(path, patience_ms=300)
+    opened = SqliteStore(path, patience_ms=60_000)
     await opened.open()
     await opened.register(QUEUE)
     yield opened
@@ -36,6 +37,15 @@ async def store(path: Path) -> AsyncIterator[SqliteStore]:
 @pytest.fixture
 async def other(store: SqliteStore, path: Path) -> AsyncIterator[SqliteStore]:
     opened = SqliteStore(path)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def hasty(store: SqliteStore, path: Path) -> AsyncIterator[SqliteStore]:
+    """A store of little patience."""
+    opened = SqliteStore(path, patience_ms=300)
     await opened.open()
     yield opened
     await opened.close()
@@ -73,23 +83,24 @@ async def test_lock_of_another_is_waited_for(store: SqliteStore, path: Path) -> 
         assert await adding == [[Added("a", True)]]
 
 
-async def test_patience_ends(store: SqliteStore, path: Path) -> None:
+async def test_patience_ends(store: SqliteStore, hasty: SqliteStore, path: Path) -> None:
     with closing(locked(path)):
         started = time.monotonic()
         with pytest.raises(BackendUnavailableError, match=r"queue\.db' has been locked by another process"):
-            await store.add(QUEUE, [[NewJob("a", b"1")]])
-        assert 0.3 <= time.monotonic() - started < 2
+            await hasty.add(QUEUE, [[NewJob("a", b"1")]])
+        assert time.monotonic() - started >= 0.3
         assert (await store.stats(QUEUE)).unclaimed == 0
     assert await store.add(QUEUE, [[NewJob("a", b"1")]]) == [[Added("a", True)]]
 
 
-async def test_patience_is_everybodys_own(store: SqliteStore, path: Path) -> None:
+async def test_patience_is_everybodys_own(hasty: SqliteStore, path: Path) -> None:
     """Calls that wait together give up together, not one after the other."""
+    patience = 0.3
     with closing(locked(path)):
+        adding = [hasty.add(QUEUE, [[NewJob(str(number), b"1")]]) for number in range(32)]
         started = time.monotonic()
-        adding = [store.add(QUEUE, [[NewJob(str(number), b"1")]]) for number in range(20)]
         errors = await asyncio.gather(*adding, return_exceptions=True)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < len(adding) * patience
     assert {type(error) for error in errors} == {BackendUnavailableError}
 
 
@@ -183,7 +194,7 @@ async def _some(store: SqliteStore) -> bool:
 
 async def test_ten_processes_make_one_schema(path: Path) -> None:
     with start_together(10, "open-and-add", path) as process:
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=120)
     assert output.split() == ["done"] * 10
     store = SqliteStore(path)
     await store.open()
@@ -194,14 +205,15 @@ async def test_ten_processes_make_one_schema(path: Path) -> None:
 async def test_nobody_starves(path: Path) -> None:
     """Processes that write as fast as they can let each other in."""
     with start_together(3, "compete", path, 400) as process:
-        output, _ = process.communicate(timeout=30)
-    slowest = [int(line) for line in output.split()]
-    assert len(slowest) == 3
-    assert max(slowest) < 2000, f"the slowest calls took {slowest} ms"
+        output, _ = process.communicate(timeout=120)
+    assert output.split() == ["done"] * 3, "somebody's patience ended"
     store = SqliteStore(path)
     await store.open()
-    assert (await store.stats(QUEUE)).unclaimed == 1200
+    writers = [job.id.partition(" ")[0] for job in await store.jobs(QUEUE, limit=2000)]
     await store.close()
+    assert len(writers) == 1200
+    turns = sum(1 for one, next_one in pairwise(writers) if one != next_one)
+    assert turns > 15, f"in 1200 jobs, they took {turns} turns"
 
 
 async def test_sleeper_of_another_process_is_woken(store: SqliteStore, path: Path) -> None:
