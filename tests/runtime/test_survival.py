@@ -79,7 +79,8 @@ async def test_a_join_that_breaks_once_is_tried_again(monkeypatch: pytest.Monkey
         seen: list[Any] = []
         await queue.consume(lambda job: seen.append(job.data), consumer_group="g")
         store = await runtime_of(manager)
-        join, broken = store.join, []
+        join = store.join
+        broken: list[bool] = []
 
         async def break_once(*args: Any, **kwargs: Any) -> Any:
             if not broken:
