@@ -19,9 +19,10 @@ class Turnstile:
     """A lock that is held by whoever waits for SQLite's own, among all processes that share a file.
 
     Whoever has just written must pass it too, so that the one that waits there comes first. It only orders:
-    SQLite's lock is what excludes, and after a quarter of a second nobody minds it for some seconds (the
-    process that waits may have been suspended). It lies on the write-ahead log, which exists while anybody has the
-    database open. (Not on the database: closing any handle of that drops SQLite's own locks.)
+    SQLite's lock is what excludes, and whoever waited here for a quarter of a second passes it by for some
+    seconds (the process that is in it may have been suspended). It lies on the write-ahead log, which exists
+    while anybody has the database open. (Not on the database: closing any handle of that drops SQLite's own
+    locks.)
     """
 
     def __init__(self, path: str) -> None:
