@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,14 +27,14 @@ def read(folder: Path, name: str) -> list[list[str]]:
 
 @dataclass
 class WorkerStory:
-    """What one worker process did in one group."""
+    """What one worker process did in one group; starts with their times on the machine's monotonic clock."""
 
-    starts: list[str] = field(default_factory=list)
+    starts: list[tuple[str, int]] = field(default_factory=list)
     ends: set[str] = field(default_factory=set)
 
     @property
     def in_hand(self) -> set[str]:
-        return set(self.starts) - self.ends
+        return {job for job, _ in self.starts} - self.ends
 
 
 @dataclass
@@ -50,9 +50,9 @@ class Stories:
         lost: set[str] = set()
         for worker in workers:
             groups: dict[str, WorkerStory] = defaultdict(WorkerStory)
-            for event, group, job in read(folder, worker):
+            for event, group, job, at in read(folder, worker):
                 if event == "start":
-                    groups[group].starts.append(job)
+                    groups[group].starts.append((job, int(at)))
                 elif event == "end":
                     groups[group].ends.add(job)
                 elif event == "lost":
@@ -66,12 +66,19 @@ class Stories:
     def ended(self, group: str) -> set[str]:
         return set().union(*(g[group].ends for g in self.by_worker.values() if group in g))
 
-    def starts(self, group: str) -> Counter[str]:
-        counted: Counter[str] = Counter()
-        for groups in self.by_worker.values():
-            if group in groups:
-                counted.update(groups[group].starts)
-        return counted
+    def repeated(self, group: str) -> dict[str, set[str]]:
+        """By worker, the jobs that it started and that were started again after that."""
+        starts = [
+            (job, at, worker)
+            for worker, groups in self.by_worker.items()
+            for job, at in groups.get(group, WorkerStory()).starts
+        ]
+        last = {job: at for job, at, _ in sorted(starts, key=lambda start: start[1])}
+        repeated: dict[str, set[str]] = defaultdict(set)
+        for job, at, worker in starts:
+            if at < last[job]:
+                repeated[worker].add(job)
+        return repeated
 
     def in_hand(self, worker: str) -> int:
         return sum(len(story.in_hand) for story in self.by_worker[worker].values())

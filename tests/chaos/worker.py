@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+import time
 from pathlib import Path
 
 from checkmate_queue import Job, LeaseLost, QueueManager
@@ -23,17 +24,17 @@ async def main(url: str, folder: str, name: str, concurrency: int, milliseconds:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
 
     async def handle(job: Job[int]) -> None:
-        ledger.say("start", job.consumer_group, job.data)
+        ledger.say("start", job.consumer_group, job.data, time.monotonic_ns())
         await asyncio.sleep(milliseconds / 1000)
-        ledger.say("end", job.consumer_group, job.data)
+        ledger.say("end", job.consumer_group, job.data, 0)
 
     manager = QueueManager(url, lease_seconds=2, max_stalls=1_000)
-    manager.on(LeaseLost, lambda _: ledger.say("lost", "-", "-"))
+    manager.on(LeaseLost, lambda _: ledger.say("lost", "-", "-", 0))
     queue = manager.get_queue(QUEUE, int)
     for group in GROUPS:
         queue.consumer(group, concurrency=concurrency)(handle)
     async with manager:
-        ledger.say("ready", "-", "-")
+        ledger.say("ready", "-", "-", 0)
         await stop.wait()
 
 

@@ -19,7 +19,7 @@ machines = pytest.mark.parametrize("machine", [QueueMachine, DroppingMachine])
 @machines
 def test_short_histories(machine: type[World], redis_storage: Storage) -> None:
     """Every answer is the model's, lost or not."""
-    short_histories(machine, lambda: Shared(redis_storage), CORE_VERBS, examples=40)
+    short_histories(machine, lambda: Shared(redis_storage), CORE_VERBS, examples=20)
 
 
 @pytest.mark.full
