@@ -27,6 +27,7 @@ FOR_THE_LIBRARY = {
     Queue: {
         *("worker", "work_came", "ended", "has_ended", "stopped"),
         *("starting", "declared_groups", "has_declared", "start_declared"),
+        "withdraw_declared",
     },
 }
 """What the parts of the library ask of each other."""

@@ -46,7 +46,7 @@ def is_found(kind: type[MemoryStore]) -> bool:
         make_storage = Storage
 
     profile = settings(
-        max_examples=150,
+        max_examples=1_000,
         stateful_step_count=100,
         derandomize=True,
         database=None,
