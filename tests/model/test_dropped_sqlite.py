@@ -17,4 +17,4 @@ def test_short_histories_with_lost_answers() -> None:
 @pytest.mark.full
 def test_long_histories_with_lost_answers() -> None:
     """The same in longer ones, new in every run."""
-    long_histories(DroppingMachine, SqliteStorage, seconds=120)
+    long_histories(DroppingMachine, SqliteStorage, seconds=90)

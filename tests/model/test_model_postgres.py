@@ -31,4 +31,4 @@ def test_short_histories(machine: type[World], postgres_storage: Storage) -> Non
 @machines
 def test_long_histories(machine: type[World], postgres_storage: Storage) -> None:
     """The same in longer ones, new in every run."""
-    long_histories(machine, lambda: Shared(postgres_storage), CORE_VERBS, seconds=90)
+    long_histories(machine, lambda: Shared(postgres_storage), CORE_VERBS, seconds=45)

@@ -26,4 +26,4 @@ def test_short_histories(machine: type[World], redis_storage: Storage) -> None:
 @machines
 def test_long_histories(machine: type[World], redis_storage: Storage) -> None:
     """The same in longer ones, new in every run."""
-    long_histories(machine, lambda: Shared(redis_storage), CORE_VERBS, seconds=90)
+    long_histories(machine, lambda: Shared(redis_storage), CORE_VERBS, seconds=45)

@@ -17,4 +17,4 @@ def test_short_histories() -> None:
 @pytest.mark.full
 def test_long_histories() -> None:
     """The same in longer ones, new in every run."""
-    long_histories(QueueMachine, SqliteStorage, seconds=180)
+    long_histories(QueueMachine, SqliteStorage, seconds=90)
