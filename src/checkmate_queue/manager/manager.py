@@ -195,6 +195,7 @@ class QueueManager(Overview):
             patience_seconds=config.patience_seconds,
             heartbeat_seconds=getattr(config, "heartbeat_interval_seconds", None),
             delay_multiplier=getattr(config, "delay_multiplier", 1.0),
+            clock_step_ms=0 if self._clock else 1,
         )
         heart = Heart(store, config.max_block_seconds)
         loop = asyncio.get_running_loop()

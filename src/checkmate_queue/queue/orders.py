@@ -33,6 +33,7 @@ def new_job(
     metadata: Mapping[str, str] | None,
     unclaimed: Unclaimed,
     multiplier: float,
+    clock_step_ms: int,
 ) -> NewJob:
     """Check the options of one job (J1, J4, J6, J9) and build it.
 
@@ -47,6 +48,11 @@ def new_job(
                 f"expires_in ({expires_in!r}) must be longer than start_delay ({start_delay!r}): "
                 "the job would expire before it could start"
             )
+    waits_ms = delay_ms if multiplier == 1 else ceil_millis(delay_ms * multiplier / 1000)
+    if waits_ms:
+        # The engine counts from a time that is cut to whole milliseconds, and must not be early (J6).
+        waits_ms += clock_step_ms
+        expires_ms = None if expires_ms is None else expires_ms + clock_step_ms
     if job_id is None:
         job_id, token = str(uuid7()), ""
     else:
@@ -56,7 +62,7 @@ def new_job(
         data,
         check_priority(priority),
         encode_metadata(metadata) if metadata is not None else b"",
-        delay_ms if multiplier == 1 else ceil_millis(delay_ms * multiplier / 1000),
+        waits_ms,
         expires_ms,
         unclaimed,
         token,

@@ -139,6 +139,7 @@ class Queue(Recurring[T], Inspection[T]):
             metadata=metadata,
             unclaimed=self.unclaimed,
             multiplier=attached.runtime.settings.delay_multiplier,
+            clock_step_ms=attached.runtime.settings.clock_step_ms,
         )
 
     async def _put(self, attached: Attached, jobs: Sequence[NewJob]) -> list[JobId]:

@@ -44,6 +44,8 @@ class RuntimeSettings:
     stop_patience_seconds: float = 30.0
     heartbeat_seconds: float | None = None
     delay_multiplier: float = 1.0
+    clock_step_ms: int = 1
+    """By how much the engine's clock may lag behind the time: it is cut to whole milliseconds."""
 
 
 class Worker:
