@@ -13,7 +13,7 @@ from tests.model.world import World
 
 SHORT_STEPS = 100
 LONG_STEPS = 200
-AT_ONCE = 20
+AT_ONCE = 3
 
 
 def short_histories(

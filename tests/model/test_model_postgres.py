@@ -28,6 +28,7 @@ def test_short_histories(machine: type[World], postgres_storage: Storage) -> Non
 
 
 @pytest.mark.full
+@pytest.mark.xfail(run=False, reason=f"{OUT_OF_ORDER}; and the counters of dropped groups don't add up")
 @machines
 def test_long_histories(machine: type[World], postgres_storage: Storage) -> None:
     """The same in longer ones, new in every run."""
