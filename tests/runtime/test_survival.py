@@ -158,3 +158,38 @@ def test_settings_beyond_all_measure_are_refused(setting: str) -> None:
     settings: dict[str, Any] = {setting: 10**20}
     with pytest.raises(ConfigError, match=setting):
         QueueManager("memory://", **settings)
+
+
+async def test_two_groups_that_could_not_be_left_are_both_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """G7, L2: a group is joined anew when it has been left, whichever other was left before."""
+    async with QueueManager("memory://") as manager:
+        queue = manager.get_queue("q")
+        stopped = [await queue.consume(lambda job: None, consumer_group=name) for name in ("one", "two")]
+        await queue.consume(lambda job: None, consumer_group="other")
+        store, worker = await runtime_of(manager), queue.worker
+        assert worker is not None
+        settings = type(worker._settings)(stop_patience_seconds=0.1, patience_seconds=0.2)
+        monkeypatch.setattr(worker, "_settings", settings)
+        leave, away = store.leave, {"one", "two"}
+
+        async def refuse(epoch: Any, groups: list[str], unregister: bool = False) -> None:
+            if away.intersection(groups):
+                raise BackendUnavailableError
+            await leave(epoch, groups, unregister)
+
+        monkeypatch.setattr(store, "leave", refuse)
+        for consumer in stopped:
+            await consumer.stop()
+        away.remove("two")
+
+        async def left_two() -> bool:
+            return {group.name: group.workers for group in await store.groups("q")}["two"] == 0
+
+        await wait_until(left_two, description="the second group is left", timeout=20)
+        with pytest.raises(BackendUnavailableError, match="leave groups first"):
+            await queue.consume(lambda job: None, consumer_group="one")
+        away.clear()
+        monkeypatch.setattr(worker, "_settings", type(settings)(patience_seconds=10))
+        await queue.consume(lambda job: None, consumer_group="one")

@@ -39,7 +39,6 @@ class RuntimeSettings:
     concurrency: int = 10
     lease_seconds: float = 30.0
     max_stalls: int = 3
-    max_block_seconds: float = 300.0
     patience_seconds: float = 5.0
     stop_patience_seconds: float = 30.0
     heartbeat_seconds: float | None = None
@@ -75,7 +74,7 @@ class Worker:
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._background: set[asyncio.Task[None]] = set()
-        self._leaving: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
         scheduler = Scheduler(store, queue, settings.delay_multiplier)
         self._keeper = Keeper(store, self, queue, scheduler, lag, hub)
 
@@ -152,8 +151,8 @@ class Worker:
         while any(dispatcher.running_attempts for dispatcher in dispatchers):
             await asyncio.wait([a.task for d in dispatchers for a in d.running_attempts.values() if a.task])
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settings.stop_patience_seconds
         patience = self._settings.stop_patience_seconds
+        deadline = loop.time() + patience
         written = await asyncio.gather(*(dispatcher.drained(patience) for dispatcher in dispatchers))
         if not all(written):
             log.error("%s: stopped with the backend away; what ran is delivered again", self.queue)
@@ -191,15 +190,16 @@ class Worker:
             if epoch == self._epoch:
                 await self._store.leave(epoch, groups, unregister)
 
-        self._leaving = self._spawn(persevere(leave))
+        leaving = self._spawn(persevere(leave))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
 
     async def _left_before(self) -> None:
         """Wait until groups that are being left have been left, so that they can be joined anew."""
-        if (leaving := self._leaving) is not None:
-            await asyncio.wait([leaving], timeout=self._settings.patience_seconds)
-            if not leaving.done():
+        if self._leaving:
+            _, left = await asyncio.wait(self._leaving, timeout=self._settings.patience_seconds)
+            if left:
                 raise BackendUnavailableError(f"Queue {self.queue!r} can't be reached to leave groups first")
-            self._leaving = None
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something that a stop cancels."""
@@ -217,8 +217,7 @@ class Worker:
 
     def _groups(self, added: Sequence[Subscriber]) -> list[GroupJoin]:
         groups: dict[str, GroupJoin] = {}
-        present = [s for dispatcher in self._dispatchers.values() for s in dispatcher.subscribers]
-        for subscriber in [*present, *added]:
+        for subscriber in [*self.subscribers, *added]:
             options = subscriber.options
             join = GroupJoin(
                 subscriber.group, options.ephemeral, options.start_from, self._settings.max_stalls
