@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from functools import partial
 from typing import Protocol
 
@@ -158,29 +158,28 @@ class Dispatcher(Service):
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
         cancelled = False
+        given_up: set[Attempt] = set()
         while left := self._tasks_of(spare, only):
             remaining = None if deadline is None else max(0.0, deadline - loop.time())
             done, _ = await asyncio.wait(left, timeout=remaining)
             if done:
                 continue
             if cancelled:
-                self._abandon(left)
+                given_up |= self._abandon(left.values())
                 break
             for attempt in left.values():
                 attempt.cancel(StoppedEarly())
             cancelled, deadline = True, loop.time() + CANCEL_GRACE_SECONDS
             # A plain function can't be interrupted (F6), so there is nothing to wait for.
-            self._abandon(
-                {task: attempt for task, attempt in left.items() if not attempt.subscriber.is_async}
-            )
-        await self._see_off(spare)
+            self._abandon([attempt for attempt in left.values() if not attempt.subscriber.is_async])
+        await self._see_off(self._detached - given_up, spare)
         self._bell.ring()
 
-    async def _see_off(self, spare: Attempt | None) -> None:
+    async def _see_off(self, lost: Set[Attempt], spare: Attempt | None) -> None:
         """Wait a little for handlers that were cancelled when their lease was lost."""
         tasks = [
             attempt.task
-            for attempt in self._detached
+            for attempt in lost
             if attempt.task and attempt is not spare and attempt.subscriber.is_async and not attempt.stops
         ]
         if tasks:
@@ -337,9 +336,10 @@ class Dispatcher(Service):
             and (only is None or attempt.subscriber in only)
         }
 
-    def _abandon(self, left: dict[asyncio.Task[None], Attempt]) -> None:
-        """Give back what would not end; what it still does is nobody's any more."""
-        for attempt in left.values():
+    def _abandon(self, left: Iterable[Attempt]) -> set[Attempt]:
+        """Give back what would not end, and return it; what it still does is nobody's any more."""
+        given_up = set()
+        for attempt in left:
             if self.running_attempts.get(attempt.claim.key) is not attempt:
                 continue  # Another stop, or a lost lease, was first.
             log.warning(
@@ -350,3 +350,5 @@ class Dispatcher(Service):
             self._detached.add(attempt)
             self._outcomes.append(GiveBack(attempt.claim.key))
             attempt.forsake()
+            given_up.add(attempt)
+        return given_up
