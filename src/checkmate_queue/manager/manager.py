@@ -26,13 +26,13 @@ from checkmate_queue.core.model import Unclaimed
 from checkmate_queue.core.validation import check_name
 from checkmate_queue.manager.address import Address
 from checkmate_queue.manager.overview import Overview
+from checkmate_queue.manager.settings import runtime_settings
 from checkmate_queue.queue.queue import Queue
 from checkmate_queue.runtime.attempt import inside_handler
 from checkmate_queue.runtime.events import Event, EventHub
 from checkmate_queue.runtime.heart import Heart
 from checkmate_queue.runtime.patience import persevere
 from checkmate_queue.runtime.runtime import Runtime
-from checkmate_queue.runtime.worker import RuntimeSettings
 from checkmate_queue.store import Clock
 
 T = TypeVar("T")
@@ -187,16 +187,7 @@ class QueueManager(Overview):
             await store.close()
             raise
         store.listen(self._news)
-        settings = RuntimeSettings(
-            concurrency=config.concurrency,
-            lease_seconds=config.lease_seconds,
-            max_stalls=config.max_stalls,
-            max_block_seconds=config.max_block_seconds,
-            patience_seconds=config.patience_seconds,
-            heartbeat_seconds=getattr(config, "heartbeat_interval_seconds", None),
-            delay_multiplier=getattr(config, "delay_multiplier", 1.0),
-            clock_step_ms=0 if self._clock else 1,
-        )
+        settings = runtime_settings(config, self._clock)
         heart = Heart(store, config.max_block_seconds)
         loop = asyncio.get_running_loop()
         self._process = os.getpid()
