@@ -52,6 +52,7 @@ it took effect is then unknown. Storage that can't be read as ours, or is of a n
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -99,6 +100,7 @@ __all__ = [
     "SettingsStore",
     "Store",
     "UnknownQueueError",
+    "wall_clock",
 ]
 
 BATCH = 1000
@@ -106,6 +108,11 @@ BATCH = 1000
 
 Clock: TypeAlias = Callable[[], Millis]
 News: TypeAlias = Callable[[str], None]
+
+
+def wall_clock() -> Millis:
+    """The clock of engines that live on this machine: whole milliseconds, cut."""
+    return time.time_ns() // 1_000_000
 
 
 class LeaseLostError(QueueError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import contextmanager
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from checkmate_queue.backends.memory import (
 from checkmate_queue.backends.memory.deliveries import expire
 from checkmate_queue.backends.memory.state import QueueState
 from checkmate_queue.core.model import QueueStats, StoreLimits
-from checkmate_queue.store import BATCH, FencedError, Setting, UnknownQueueError
+from checkmate_queue.store import BATCH, FencedError, Setting, UnknownQueueError, wall_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,10 +50,6 @@ if TYPE_CHECKING:
     from checkmate_queue.store import Clock, News
 
 
-def _wall_clock() -> Millis:
-    return time.time_ns() // 1_000_000
-
-
 class MemoryStore:
     """Jobs in this process's memory: the executable form of the contract, and as fast as Python goes.
 
@@ -64,7 +59,7 @@ class MemoryStore:
 
     def __init__(self, limits: StoreLimits | None = None, clock: Clock | None = None) -> None:
         self._limits = limits or StoreLimits()
-        self._clock = clock or _wall_clock
+        self._clock = clock or wall_clock
         self._lock = RLock()
         self._queues: dict[str, QueueState] = {}
         self._settings: dict[str, Setting] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,7 +23,7 @@ from checkmate_queue.backends.sqlite.threads import in_thread
 from checkmate_queue.backends.sqlite.waker import Waker
 from checkmate_queue.core.errors import BackendUnavailableError
 from checkmate_queue.core.model import StoreLimits
-from checkmate_queue.store import BATCH
+from checkmate_queue.store import BATCH, wall_clock
 
 if TYPE_CHECKING:
     import os
@@ -65,10 +64,6 @@ _LIGHT = 250
 _LIGHT_BYTES = 256 * 1024
 
 
-def _wall_clock() -> Millis:
-    return time.time_ns() // 1_000_000
-
-
 class SqliteStore:
     """Jobs in one SQLite file, which any number of processes of one machine may share.
 
@@ -90,7 +85,7 @@ class SqliteStore:
             path=path,
             synchronous=synchronous,
             limits=limits or StoreLimits(),
-            clock=clock or _wall_clock,
+            clock=clock or wall_clock,
             patience=patience_ms / 1000,
         )
         self._opening = asyncio.Lock()
