@@ -36,8 +36,7 @@ class Queue(Recurring[T], Inspection[T]):
     def __init__(self, name: str, payload_type: Any, unclaimed: Unclaimed, source: RuntimeSource) -> None:
         super().__init__(name, payload_type, unclaimed, source)
         self._declared: list[ConsumerSpec] = []
-        self._begun: list[Consumer] = []
-        self._begun_specs: list[ConsumerSpec] = []
+        self._begun: list[tuple[ConsumerSpec, Consumer]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- the way in ------------------------------------------------------------------------------
@@ -228,8 +227,7 @@ class Queue(Recurring[T], Inspection[T]):
         declared, self._declared = self._declared, []
         if declared:
             try:
-                self._begun = await self._subscribe(declared)
-                self._begun_specs = declared
+                self._begun += zip(declared, await self._subscribe(declared), strict=True)
             except BaseException:
                 self._declared = declared + self._declared
                 raise
@@ -237,9 +235,8 @@ class Queue(Recurring[T], Inspection[T]):
     async def withdraw_declared(self) -> None:
         """Stop what `start_declared` has begun, and declare it again."""
         begun, self._begun = self._begun, []
-        await asyncio.gather(*(consumer.stop(timeout=0) for consumer in begun))
-        self._declared = self._begun_specs + self._declared
-        self._begun_specs = []
+        await asyncio.gather(*(consumer.stop(timeout=0) for _, consumer in begun))
+        self._declared = [spec for spec, _ in begun] + self._declared
 
     @property
     def starting(self) -> bool:
