@@ -8,7 +8,7 @@ import typer
 
 from checkmate_queue import GroupDetails, GroupStats, QueueManager
 from checkmate_queue.cli.command import Command, CommandError
-from checkmate_queue.cli.options import Json, QueueName, Url, Yes
+from checkmate_queue.cli.options import Json, OnlyQueue, QueueName, Url, Yes
 from checkmate_queue.cli.output import as_json as jsonable
 from checkmate_queue.cli.output import confirmed, show, show_json, span, table
 from checkmate_queue.cli.session import chosen_queues, known_queue, visit
@@ -19,9 +19,7 @@ app = typer.Typer(help="Look at consumer groups, drop and rename them.", rich_ma
 @app.command("list", cls=Command)
 def list_groups(
     url: Url,
-    queue: Annotated[
-        str | None, typer.Argument(metavar="QUEUE", help="Only this queue.", show_default=False)
-    ] = None,
+    queue: OnlyQueue = None,
     as_json: Json = False,
 ) -> None:
     """List the consumer groups of a queue, or of all queues."""

@@ -18,5 +18,8 @@ Url: TypeAlias = Annotated[
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 QueueName: TypeAlias = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue's name.")]
+OnlyQueue: TypeAlias = Annotated[
+    str | None, typer.Argument(metavar="QUEUE", help="Only this queue.", show_default=False)
+]
 JobName: TypeAlias = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
 Limit: TypeAlias = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="The most to list.")]

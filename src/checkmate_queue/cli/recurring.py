@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from checkmate_queue import Queue, QueueManager, RecurringJobDetails
 from checkmate_queue.cli.command import Command, CommandError
-from checkmate_queue.cli.options import JobName, Json, QueueName, Url
+from checkmate_queue.cli.options import JobName, Json, OnlyQueue, QueueName, Url
 from checkmate_queue.cli.output import as_json as jsonable
 from checkmate_queue.cli.output import brief, facts, show, show_json, table
 from checkmate_queue.cli.session import chosen_queues, known_queue, visit
@@ -19,9 +19,7 @@ app = typer.Typer(help="Look at recurring jobs, cancel them, or run one now.", r
 @app.command("list", cls=Command)
 def list_recurring(
     url: Url,
-    queue: Annotated[
-        str | None, typer.Argument(metavar="QUEUE", help="Only this queue.", show_default=False)
-    ] = None,
+    queue: OnlyQueue = None,
     as_json: Json = False,
 ) -> None:
     """List the recurring jobs of a queue, or of all queues."""
