@@ -253,12 +253,16 @@ class Scheduling(Protocol):
         """Create or replace a schedule (R4), and return it as it is stored now.
 
         An equal `definition` changes nothing. With equal `timing`, anchor and next due time stay; else both
-        become `first_at`. A replacement gets a new revision, and its jobs that were never claimed end as
-        `cancelled`. Wakes sleepers where it is due earlier than all before.
+        become `first_at`. A replacement gets a new revision, and jobs that were never claimed end as
+        `cancelled`, or `expired` where they had expired before. Wakes sleepers where it is due earlier than
+        all before.
         """
 
     async def drop_schedule(self, queue: str, schedule_id: str) -> bool:
-        """Remove a schedule and its jobs that were never claimed (`cancelled`); False if unknown (R7)."""
+        """Remove a schedule; False if unknown (R7).
+
+        Its jobs that were never claimed end as `cancelled`, or `expired` where they had expired before.
+        """
 
     async def schedules(
         self, queue: str, ids: Sequence[str] | None = None, after: str = "", limit: int = BATCH

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import time
 from collections.abc import Callable
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from checkmate_queue.testing.conformance import ALL_VERBS, Storage
@@ -14,6 +16,7 @@ from tests.model.world import World
 SHORT_STEPS = 100
 LONG_STEPS = 200
 AT_ONCE = 3
+FIRST_SEED = int(os.environ.get("CHECKMATE_QUEUE_TEST_SEED", "0"))
 
 
 def short_histories(
@@ -35,11 +38,14 @@ def long_histories(
     *,
     seconds: float,
 ) -> None:
-    """New histories in every run, for about so long; a failing one prints the blob that repeats it."""
+    """As many histories as fit into the time, the same ones in every run unless another seed is set."""
     profile = _profile(AT_ONCE, LONG_STEPS, derandomize=False)
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        run_state_machine_as_test(_machine_on(machine, make_storage, verbs), settings=profile)
+    for number in itertools.count(FIRST_SEED):
+        if time.monotonic() > deadline:
+            return
+        seeded = seed(number)(_machine_on(machine, make_storage, verbs))
+        run_state_machine_as_test(seeded, settings=profile)
 
 
 def _machine_on(

@@ -16,5 +16,5 @@ def test_short_histories_with_lost_answers() -> None:
 
 @pytest.mark.full
 def test_long_histories_with_lost_answers() -> None:
-    """The same in longer ones, new in every run."""
+    """The same in longer ones."""
     long_histories(DroppingMachine, SqliteStorage, seconds=90)

@@ -16,5 +16,5 @@ def test_short_histories() -> None:
 
 @pytest.mark.full
 def test_long_histories() -> None:
-    """The same in longer ones, new in every run."""
+    """The same in longer ones."""
     long_histories(QueueMachine, MemoryStorage, seconds=90)

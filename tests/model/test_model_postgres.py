@@ -31,5 +31,5 @@ def test_short_histories(machine: type[World], postgres_storage: Storage) -> Non
 @pytest.mark.xfail(run=False, reason=f"{OUT_OF_ORDER}; and the counters of dropped groups don't add up")
 @machines
 def test_long_histories(machine: type[World], postgres_storage: Storage) -> None:
-    """The same in longer ones, new in every run."""
+    """The same in longer ones."""
     long_histories(machine, lambda: Shared(postgres_storage), CORE_VERBS, seconds=45)

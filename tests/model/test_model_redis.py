@@ -25,5 +25,5 @@ def test_short_histories(machine: type[World], redis_storage: Storage) -> None:
 @pytest.mark.full
 @machines
 def test_long_histories(machine: type[World], redis_storage: Storage) -> None:
-    """The same in longer ones, new in every run."""
+    """The same in longer ones."""
     long_histories(machine, lambda: Shared(redis_storage), CORE_VERBS, seconds=45)

@@ -134,12 +134,14 @@ class MemoryStore:
 
     async def put_schedule(self, queue: str, spec: NewSchedule) -> Schedule:
         """See the contract."""
-        with self._writing(queue) as (state, _):
+        with self._writing(queue) as (state, now):
+            expire(state, now)
             return schedules.put_schedule(state, spec)
 
     async def drop_schedule(self, queue: str, schedule_id: str) -> bool:
         """See the contract."""
-        with self._writing(queue) as (state, _):
+        with self._writing(queue) as (state, now):
+            expire(state, now)
             return schedules.drop_schedule(state, schedule_id)
 
     async def schedules(

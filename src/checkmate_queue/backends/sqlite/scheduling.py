@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from checkmate_queue.backends.sqlite.endings import Job, deliveries_of, end_waiting, sweep
+from checkmate_queue.backends.sqlite.endings import Job, deliveries_of, end_waiting, is_over, sweep
 from checkmate_queue.backends.sqlite.marks import OPEN, UNCLAIMED
 from checkmate_queue.backends.sqlite.promotion import make_ready
 from checkmate_queue.backends.sqlite.session import Session
@@ -92,7 +92,8 @@ def drop_schedule(tx: Transaction, queue: str, schedule_id: str) -> bool:
 def _end_waiting_jobs(session: Session, schedule_id: str) -> bool:
     jobs = [Job(*row) for row in session.all("jobs_of_schedule", (session.id, schedule_id))]
     for job in jobs:
-        end_waiting(session, job, "cancelled")
+        if not is_over(session, job):
+            end_waiting(session, job, "cancelled")
     return bool(jobs)
 
 

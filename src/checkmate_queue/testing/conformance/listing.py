@@ -7,7 +7,7 @@ from dataclasses import replace
 from checkmate_queue.core.model import Fail, Failure, occurrence_id
 from checkmate_queue.testing.conformance.harness import Harness
 from checkmate_queue.testing.conformance.schedules import MINUTE, fire, firing, put
-from checkmate_queue.testing.conformance.selection import Theme, all_need
+from checkmate_queue.testing.conformance.selection import Theme, all_need, limits, needs
 
 
 @all_need("schedules", "drop_schedule")
@@ -83,6 +83,26 @@ class Listing(Theme):
         others = [occurrence_id(schedule.spec.id, schedule.next_at or 0) for schedule in schedules[1:]]
         assert sorted(left) == sorted([mine, *others])
         await worker.complete(claim, kept)
+
+    @needs("stats")
+    @limits(unclaimed_retention_ms=5000)
+    async def test_dropping_cancels_nothing_that_had_expired(self, h: Harness) -> None:
+        """G2, R7: a job past its retention counts as expired, also where nobody came by to end it."""
+        await fire(h, await put(h))
+        h.clock.advance(5)
+        assert await h.store.drop_schedule(h.queue, "s")
+        stats = await h.store.stats(h.queue)
+        assert (stats.unclaimed, stats.cancelled, stats.expired) == (0, 0, 1)
+
+    @needs("stats")
+    @limits(unclaimed_retention_ms=5000)
+    async def test_replacing_cancels_nothing_that_had_expired(self, h: Harness) -> None:
+        """G2, R4: as dropping does."""
+        await fire(h, await put(h))
+        h.clock.advance(5)
+        await put(h, definition="another")
+        stats = await h.store.stats(h.queue)
+        assert (stats.unclaimed, stats.cancelled, stats.expired) == (0, 0, 1)
 
     async def test_last_run_and_outcome(self, h: Harness) -> None:
         """R5: the last run is that of the last job made; the outcome that of the last delivery ended."""
