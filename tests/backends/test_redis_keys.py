@@ -116,7 +116,7 @@ async def test_what_has_ended_leaves_no_key(
     assert await redis_storage.keys() == [
         *REGISTRY,
         *REST,
-        *("{queue}:schedule:s", "{queue}:schedules_due"),
+        *("{queue}:schedule:s", "{queue}:schedules", "{queue}:schedules_due"),
     ]
 
 
@@ -167,7 +167,7 @@ async def test_replaced_schedule_leaves_nothing_of_its_waiting_jobs(
     assert await redis_storage.keys() == [
         *REGISTRY,
         *REST,
-        *("{queue}:schedule:s", "{queue}:schedules_due"),
+        *("{queue}:schedule:s", "{queue}:schedules", "{queue}:schedules_due"),
     ]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkmate_queue.testing.conformance import CORE_VERBS, Conformance
+from checkmate_queue.testing.conformance import ALL_VERBS, Conformance
 
 if TYPE_CHECKING:
     from tests.servers.valkey import RedisStorage
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.servers.valkey"]
 
 
-class TestRedis(Conformance, verbs=CORE_VERBS):
-    """Every rule whose verbs exist."""
+class TestRedis(Conformance, verbs=ALL_VERBS):
+    """Every rule."""
 
     @pytest.fixture
     def storage(self, redis_storage: RedisStorage) -> RedisStorage:

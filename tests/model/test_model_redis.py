@@ -1,10 +1,10 @@
-"""Random histories on the Redis backend, through the verbs that it has."""
+"""Random histories on the Redis backend."""
 
 from __future__ import annotations
 
 import pytest
 
-from checkmate_queue.testing.conformance import CORE_VERBS, Storage
+from checkmate_queue.testing.conformance import Storage
 from tests.model.dropping import DroppingMachine
 from tests.model.machine import QueueMachine
 from tests.model.profiles import long_histories, short_histories
@@ -19,11 +19,11 @@ machines = pytest.mark.parametrize("machine", [QueueMachine, DroppingMachine])
 @machines
 def test_short_histories(machine: type[World], redis_storage: Storage) -> None:
     """Every answer is the model's, lost or not."""
-    short_histories(machine, lambda: Shared(redis_storage), CORE_VERBS, examples=20)
+    short_histories(machine, lambda: Shared(redis_storage), examples=20)
 
 
 @pytest.mark.full
 @machines
 def test_long_histories(machine: type[World], redis_storage: Storage) -> None:
     """The same in longer ones."""
-    long_histories(machine, lambda: Shared(redis_storage), CORE_VERBS, seconds=45)
+    long_histories(machine, lambda: Shared(redis_storage), seconds=45)

@@ -48,6 +48,14 @@ class Reply:
     readied: int = 0
 
 
+class Refusal(BackendUnavailableError):
+    """A verb's own refusal, by its word; where the verb does not know it, a newer version's."""
+
+    def __init__(self, word: bytes) -> None:
+        super().__init__(f"Redis answered {word!r}, which this version doesn't know")
+        self.word = word
+
+
 class Connection:
     """Runs scripts. Every verb may be repeated, so an answer that was lost is simply asked for again."""
 
@@ -90,6 +98,10 @@ class Connection:
             return cast("list[Any]", answer)
 
         return await self.patiently(attempt)
+
+    async def ask(self, *command: Argument) -> Any:
+        """Run one command that reads."""
+        return await self.patiently(lambda client: cast("Any", client).execute_command(*command))
 
     async def patiently(self, attempt: Callable[[Redis], Awaitable[T]]) -> T:
         """Repeat what fails for the server's absence, until patience ends."""
@@ -161,4 +173,4 @@ def refused(refusal: bytes, details: list[Any], queue: str) -> Exception:
         case b"misnumbered":
             return ValueError(f"the last exchange was number {int(details[0])}; repeat it or go on by one")
         case _:
-            return BackendUnavailableError(f"Redis answered {refusal!r}, which this version doesn't know")
+            return Refusal(refusal)

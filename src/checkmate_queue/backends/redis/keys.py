@@ -19,7 +19,16 @@ class Keyspace:
 
     def queue(self, name: str) -> str:
         """The hash of a queue; scripts derive its other keys from it."""
-        return f"{self._prefix}:{{{_escape(name)}}}:queue"
+        return self.part(name, "queue")
+
+    def part(self, name: str, ending: str) -> str:
+        """Another key of a queue."""
+        return f"{self._prefix}:{{{_escape(name)}}}:{ending}"
+
+    @property
+    def settings(self) -> str:
+        """The hash of shared settings."""
+        return self._registry("settings")
 
     @property
     def format(self) -> str:

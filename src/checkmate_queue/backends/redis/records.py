@@ -11,18 +11,24 @@ from checkmate_queue.core.model import (
     Claim,
     Done,
     Fail,
+    FailedRecord,
+    Failure,
     GiveBack,
+    GroupStats,
+    JobRecord,
     LapsedClaim,
     NewSchedule,
+    QueueStats,
     RetryLater,
     Schedule,
+    WorkerRecord,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from checkmate_queue.backends.redis.connection import Argument
-    from checkmate_queue.core.model import Misfire, Outcome, Settlement, Unclaimed
+    from checkmate_queue.core.model import JobState, Misfire, Outcome, Settlement, Unclaimed
 
 
 _CLAIM_SIZE = 8
@@ -105,6 +111,110 @@ def unpack_lapsed(groups: list[Any], values: list[Any]) -> list[LapsedClaim]:
         LapsedClaim(name.decode(), max_stalls, claim)
         for name, max_stalls, claim in zip(groups[::2], groups[1::2], claims, strict=True)
     ]
+
+
+_GROUP_WIDTH = 9
+
+
+def unpack_stats(values: list[Any]) -> QueueStats:
+    """The numbers of a queue; its sums include what dropped groups left."""
+    now, delayed, unclaimed, completed, failed, expired, cancelled, *fields = values
+    rows = zip(*[iter(fields)] * _GROUP_WIDTH, strict=True)
+    groups = {name.decode(): _unpack_group_stats(now, *numbers) for name, *numbers in rows}
+    each = groups.values()
+    ages = [group.oldest_pending_seconds for group in each if group.oldest_pending_seconds is not None]
+    return QueueStats(
+        pending=sum(group.pending for group in each),
+        delayed=delayed + sum(group.delayed for group in each),
+        unclaimed=unclaimed,
+        processing=sum(group.processing for group in each),
+        completed=completed + sum(group.completed for group in each),
+        failed=failed + sum(group.failed for group in each),
+        expired=expired + sum(group.expired for group in each),
+        cancelled=cancelled + sum(group.cancelled for group in each),
+        consumer_groups=len(groups),
+        oldest_pending_seconds=max(ages, default=None),
+        groups=groups,
+    )
+
+
+def _unpack_group_stats(now: int, *values: Any) -> GroupStats:
+    pending, retrying, processing, completed, failed, expired, cancelled, since = values
+    age = None if since == b"" else max(0, now - since) / 1000
+    return GroupStats(pending, retrying, processing, completed, failed, expired, cancelled, age)
+
+
+def unpack_worker(
+    worker: bytes, epoch: bytes, groups: list[bytes], expires_at: int, processing: int, report: bytes
+) -> WorkerRecord:
+    """A living worker."""
+    names = tuple(sorted(name.decode() for name in groups))
+    return WorkerRecord(worker.decode(), int(epoch), names, expires_at, processing, report)
+
+
+def unpack_failed(
+    number: bytes,
+    job_id: bytes,
+    group: bytes,
+    attempts: int,
+    failed_at: int,
+    error_type: bytes,
+    message: bytes,
+    traceback: bytes,
+    packed: bytes,
+) -> FailedRecord:
+    """A failed entry."""
+    texts = (text.decode(errors="replace") for text in (error_type, message, traceback))
+    name = job_id.decode(errors="replace")
+    data = _readable_payload(packed)[0]
+    return FailedRecord(
+        f"{int(number):016d}", name, group.decode(), data, Failure(*texts), attempts, failed_at
+    )
+
+
+def unpack_job(
+    key: bytes,
+    job_id: bytes,
+    priority: int,
+    enqueued_at: int,
+    due_at: int,
+    expires_at: int,
+    unclaimed: int,
+    packed: bytes,
+    states: list[bytes],
+) -> JobRecord:
+    """A living job; its own state is that of the group that is furthest on."""
+    data, metadata = _readable_payload(packed)
+    groups = {
+        name.decode(): cast("JobState", state.decode())
+        for name, state in zip(states[::2], states[1::2], strict=True)
+    }
+    return JobRecord(
+        key=int(key),
+        id=job_id.decode(errors="replace"),
+        data=data,
+        state=_overall(unclaimed == 1, groups),
+        priority=priority,
+        enqueued_at=enqueued_at,
+        metadata=metadata,
+        due_at=due_at or None,
+        expires_at=expires_at or None,
+        groups=groups,
+    )
+
+
+def _overall(unclaimed: bool, groups: Mapping[str, JobState]) -> JobState:
+    if not groups:
+        return "unclaimed" if unclaimed else "delayed"
+    order: tuple[JobState, ...] = ("processing", "pending", "retrying")
+    return next(state for state in order if state in groups.values())
+
+
+def _readable_payload(packed: bytes) -> tuple[bytes, bytes]:
+    try:
+        return unpack_payload(packed)
+    except ValueError:
+        return packed, b""
 
 
 def pack_schedule(spec: NewSchedule) -> Sequence[Argument]:

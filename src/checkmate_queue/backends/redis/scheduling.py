@@ -20,6 +20,32 @@ async def put_schedule(connection: Connection, queue: str, spec: NewSchedule) ->
     return unpack_schedule(reply.values[0])
 
 
+async def drop_schedule(connection: Connection, queue: str, schedule_id: str) -> bool:
+    """drop_schedule.lua: remove a schedule."""
+    return bool((await connection.run("drop_schedule", queue, schedule_id)).values[0])
+
+
+async def schedules(
+    connection: Connection, queue: str, ids: Sequence[str] | None, after: str, limit: int
+) -> list[Schedule]:
+    """schedules.lua: read schedules by name, or a page of them."""
+    found: list[Schedule] = []
+    if ids is None:
+        while len(found) < limit:
+            size = min(BATCH, limit - len(found))
+            page = (await connection.run("schedules", queue, after, size)).values
+            found += [unpack_schedule(values) for values in page]
+            if len(page) < size:
+                break
+            after = found[-1].spec.id
+        return found
+    names = sorted(set(ids))
+    for start in range(0, max(1, len(names)), BATCH):
+        page = (await connection.run("schedules", queue, "", "", *names[start : start + BATCH])).values
+        found += [unpack_schedule(values) for values in page]
+    return found
+
+
 async def fire(connection: Connection, queue: str, firings: Sequence[Firing]) -> list[bool]:
     """fire.lua: advance schedules and make their jobs. Each firing is atomic; many take several steps."""
     fired: list[bool] = []

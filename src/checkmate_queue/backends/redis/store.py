@@ -3,21 +3,26 @@
 Each verb is one Lua script. A script that would touch more than about `BATCH` records does part of the work
 and asks to be run again. What a verb itself decides happens at once, in its last run; what that leaves to be
 done in batches is done by whichever verb comes next, before its own work. So nobody sees anything half done.
-
-Not built yet: waking sleepers (`listen` is never called back; the runtime looks every second), and the verbs
-of repair, inspection and settings.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkmate_queue.backends.redis import consumption, ingestion, lifecycle, scheduling
+from checkmate_queue.backends.redis import (
+    consumption,
+    ingestion,
+    inspection,
+    lifecycle,
+    repair,
+    scheduling,
+    settings,
+)
 from checkmate_queue.backends.redis.connection import Connection
 from checkmate_queue.backends.redis.keys import Keyspace
 from checkmate_queue.core.errors import ConfigError
 from checkmate_queue.core.model import RECORD_FORMAT, StoreLimits
-from checkmate_queue.store import UnknownQueueError
+from checkmate_queue.store import BATCH, UnknownQueueError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,21 +31,28 @@ if TYPE_CHECKING:
 
     from checkmate_queue.core.model import (
         Added,
+        CancelResult,
         Epoch,
         Exchange,
+        FailedRecord,
         Firing,
         GroupJoin,
+        GroupRecord,
+        JobRecord,
+        JobState,
         LapseSettlement,
         Millis,
         NewJob,
         NewSchedule,
         Orders,
         QueueFull,
+        QueueStats,
         Schedule,
         Settlement,
         Tick,
+        WorkerRecord,
     )
-    from checkmate_queue.store import Clock, News
+    from checkmate_queue.store import Clock, News, Setting
 
 _OLDEST = (6, 2)
 
@@ -141,6 +153,16 @@ class RedisStore:
         """See the contract."""
         return await scheduling.put_schedule(self._connection, queue, spec)
 
+    async def drop_schedule(self, queue: str, schedule_id: str) -> bool:
+        """See the contract."""
+        return await scheduling.drop_schedule(self._connection, queue, schedule_id)
+
+    async def schedules(
+        self, queue: str, ids: Sequence[str] | None = None, after: str = "", limit: int = BATCH
+    ) -> list[Schedule]:
+        """See the contract."""
+        return await scheduling.schedules(self._connection, queue, ids, after, limit)
+
     async def fire(self, queue: str, firings: Sequence[Firing]) -> list[bool]:
         """See the contract."""
         return await scheduling.fire(self._connection, queue, firings)
@@ -152,6 +174,80 @@ class RedisStore:
         if queue is None:
             await lifecycle.fence_registry(self._connection, successor)
             return
-        if not await self._connection.patiently(lambda client: client.sismember(self._keys.queues, queue)):
+        if not await self._connection.ask("SISMEMBER", self._keys.queues, queue):
             raise UnknownQueueError(f"Queue {queue!r} was never registered with this backend.")
         await lifecycle.fence(self._connection, queue, successor)
+
+    # -- repair ----------------------------------------------------------------------------------
+
+    async def cancel(self, queue: str, job_id: str) -> CancelResult:
+        """See the contract."""
+        return await repair.cancel(self._connection, queue, job_id)
+
+    async def set_paused(self, queue: str, paused: bool) -> None:
+        """See the contract."""
+        await repair.set_paused(self._connection, queue, paused)
+
+    async def retry_failed(self, queue: str, job_id: str, group: str | None = None) -> int:
+        """See the contract."""
+        return await repair.retry_failed(self._connection, queue, job_id, group)
+
+    async def discard_failed(self, queue: str, job_id: str | None = None, group: str | None = None) -> int:
+        """See the contract."""
+        return await repair.discard_failed(self._connection, queue, job_id, group)
+
+    async def drop_group(self, queue: str, group: str) -> bool:
+        """See the contract."""
+        return await repair.drop_group(self._connection, queue, group)
+
+    async def rename_group(self, queue: str, old: str, new: str) -> None:
+        """See the contract."""
+        await repair.rename_group(self._connection, queue, old, new)
+
+    # -- inspection ------------------------------------------------------------------------------
+
+    async def queues(self) -> list[str]:
+        """See the contract."""
+        return await inspection.queues(self._connection)
+
+    async def paused(self, queue: str) -> bool:
+        """See the contract."""
+        return await inspection.paused(self._connection, queue)
+
+    async def stats(self, queue: str) -> QueueStats:
+        """See the contract."""
+        return await inspection.stats(self._connection, queue)
+
+    async def job(self, queue: str, job_id: str) -> JobRecord | None:
+        """See the contract."""
+        return await inspection.job(self._connection, queue, job_id)
+
+    async def jobs(
+        self, queue: str, state: JobState | None = None, after: int = 0, limit: int = 100
+    ) -> list[JobRecord]:
+        """See the contract."""
+        return await inspection.jobs(self._connection, queue, state, after, limit)
+
+    async def failed(
+        self, queue: str, group: str | None = None, after: str = "", limit: int = 100
+    ) -> list[FailedRecord]:
+        """See the contract."""
+        return await inspection.failed(self._connection, queue, group, after, limit)
+
+    async def groups(self, queue: str) -> list[GroupRecord]:
+        """See the contract."""
+        return await inspection.groups(self._connection, queue)
+
+    async def workers(self, queue: str) -> list[WorkerRecord]:
+        """See the contract."""
+        return await inspection.workers(self._connection, queue)
+
+    # -- settings --------------------------------------------------------------------------------
+
+    async def load_setting(self, key: str) -> Setting | None:
+        """See the contract."""
+        return await settings.load_setting(self._connection, key)
+
+    async def save_setting(self, key: str, value: str, expected_version: int) -> bool:
+        """See the contract."""
+        return await settings.save_setting(self._connection, key, value, expected_version)

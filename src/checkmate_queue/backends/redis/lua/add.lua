@@ -31,6 +31,11 @@ if not caught_up() then
   return AGAIN
 end
 
+local function first_due()
+  return writes.tally.asleep and call('ZRANGE', DUE, 0, 0)[1]
+end
+
+local due_before = first_due()
 local registered = groups.all()
 local live = members.live()
 local known = {} -- the tokens of living jobs, by id
@@ -210,4 +215,7 @@ for unit = 1, tonumber(ARGV[5]) do
   at = at + 1 + amount * WIDTH
 end
 send_new()
+if first_due() ~= due_before then
+  writes.wake()
+end
 return answer

@@ -38,7 +38,7 @@ if n < 1 or (n ~= done and n ~= done + 1) then
   return {'misnumbered', last[1]}
 end
 call('ZADD', LEASES, now + tonumber(last[2]), epoch)
-if not fits() or (group.filling ~= '' and not get_fills().go_on(group)) then
+if not fits() or (groups.is_filling(group) and not get_fills().go_on(group)) then
   return AGAIN
 end
 
@@ -75,7 +75,10 @@ local function first(want)
   promote()
   local taken, stopped = claims.none(), false
   if want > 0 and not entry.is_paused() then
-    taken, stopped = claims.take(gid, epoch, want)
+    taken, stopped = claims.take(group, epoch, want)
+  end
+  if want > 0 and #taken.keys == 0 and not stopped then
+    writes.sleep()
   end
   note(taken.keys, refused, stopped and want - #taken.keys or 0)
   return taken, refused, stopped
@@ -86,14 +89,14 @@ local function repeated()
   local stopped = false
   if left > 0 then
     local more
-    more, stopped = claims.take(gid, epoch, left)
+    more, stopped = claims.take(group, epoch, left)
     for _, key in ipairs(more.keys) do
       keys[#keys + 1] = key
     end
     note(keys, refused, stopped and left - #more.keys or 0)
   end
   local taken = claims.none()
-  claims.read(taken, keys, gid, CLAIMED)
+  claims.read(taken, keys, group, CLAIMED)
   return taken, refused, stopped
 end
 

@@ -86,7 +86,7 @@ if not chores.caught_up() then
   return AGAIN
 end
 for _, group in ipairs(joined) do
-  if group.filling ~= '' and not fills.go_on(group) then
+  if groups.is_filling(group) and not fills.go_on(group) then
     return AGAIN
   end
 end

@@ -25,18 +25,25 @@ local id = ARGV[4]
 local key = key_of('schedule:' .. id)
 local stored = call('HMGET', key, 'definition', 'timing')
 
+local function first_due()
+  return call('ZRANGE', key_of('schedules_due'), 0, 0, 'WITHSCORES')[2]
+end
+
 local function replace()
+  local due_before = first_due()
   local revision = call('HINCRBY', KEYS[1], 'revisions', 1)
   call('HSET', key, 'data', ARGV[5], 'definition', ARGV[6], 'timing', ARGV[7], 'form', ARGV[8], 'priority', ARGV[9],
     'misfire', ARGV[10], 'overlap', ARGV[11], 'unclaimed', ARGV[12], 'first_at', ARGV[13], 'revision', revision)
+  call('ZADD', key_of('schedules'), 0, id)
   if stored[2] ~= ARGV[7] then
     call('HSET', key, 'anchor', ARGV[13])
     schedule_records.plan(id, ARGV[13])
   end
-  if call('EXISTS', key_of('schedule-jobs:' .. id)) == 1 then
-    call('RENAME', key_of('schedule-jobs:' .. id), key_of('cancel:' .. int(revision)))
-    call('RPUSH', key_of('chores'), 'cancel:' .. int(revision))
-    chores.caught_up()
+  if not due_before or tonumber(first_due() or due_before) < tonumber(due_before) then
+    writes.wake()
+  end
+  if stored[1] then
+    chores.cancel(id, int(revision))
   end
 end
 

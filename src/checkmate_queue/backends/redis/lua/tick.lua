@@ -71,6 +71,7 @@ if tonumber(ARGV[8]) > 0 then
   settle()
 end
 promote()
+writes.sleep()
 local more = get_failures().expire(tonumber(ARGV[6]))
 attendance.account()
 local dropped = deaths.mark()

@@ -3,12 +3,14 @@
 --   drop:<gid>        the deliveries of a dropped group end; its numbers are settled already
 --   adopt:<gid>,<gid> unclaimed jobs become ready in these groups (G2)
 --   cancel:<n>        the jobs in the set `cancel:<n>` end where they were never claimed (R4, R7)
+--   rename:<from>\n<old>\n<new>   failed entries of a group get its new name, from this number on
 -- include: lib/queue.lua
 -- include: lib/writes.lua
 -- include: lib/records.lua
 -- include: lib/jobs.lua
 -- include: lib/waiting.lua
 -- include: lib/readying.lua
+-- include on demand: lib/failures.lua
 
 local call = redis.call
 local now, BATCH, JOBS, OPEN, DUE, int = queue.now, queue.BATCH, queue.JOBS, queue.OPEN, queue.DUE, queue.int
@@ -31,12 +33,12 @@ local function forget_place(key, gid, delivery)
   end
 end
 
-local function end_dropped(key, gid, was_waiting)
+local function end_dropped(key, gid, was_waiting, outcome)
   local job = jobs.read(key)
   local open = job and call('HGET', OPEN, key)
   if job and (not was_waiting or string.find(open or job.fan, ',' .. gid .. ',', 1, true)) then
     if has(job.flags, OCCURRENCE) then
-      get_series().ended(job, gid, was_waiting, 'expired')
+      get_series().ended(job, gid, was_waiting, outcome)
     end
     jobs.close(key, job, gid, open)
   end
@@ -49,7 +51,8 @@ local function drop_deliveries(gid)
     if delivery then
       forget_place(stored[i], gid, delivery)
     end
-    end_dropped(stored[i], gid, delivery ~= nil and delivery.sequence == 0)
+    local outcome = delivery and delivery.cancelled == 1 and 'cancelled' or 'expired'
+    end_dropped(stored[i], gid, delivery ~= nil and delivery.sequence == 0, outcome)
     later('HDEL', deliveries_key(gid), stored[i])
   end
   flush()
@@ -63,7 +66,7 @@ local function drop_waiting(gid)
   end
   local keys = call('LPOP', ready_key(gid, priority), BATCH)
   for _, key in ipairs(keys or {}) do
-    end_dropped(key, gid, true)
+    end_dropped(key, gid, true, 'expired')
   end
   flush()
   if not keys then
@@ -115,11 +118,34 @@ local function cancel(number)
     end
   end
   flush()
+  waiting.trim()
   return #keys
 end
 
+local function rename(rest)
+  local from, old, new = string.match(rest, '^(%d+)\n(.*)\n(.*)$')
+  local numbers = call('ZRANGEBYSCORE', key_of('failed_order'), from, '+inf', 'LIMIT', 0, BATCH)
+  for _, number in ipairs(numbers) do
+    get_failures().rename(number, old, new)
+  end
+  if #numbers > 0 then
+    local following = int(tonumber(numbers[#numbers]) + 1)
+    call('LSET', key_of('chores'), 0, 'rename:' .. following .. '\n' .. old .. '\n' .. new)
+  end
+  return #numbers
+end
+
 -- each does up to a batch and returns how many records it handled: 0 once there is none
-local doers = {drop = drop, adopt = adopt, cancel = cancel}
+local doers = {drop = drop, adopt = adopt, cancel = cancel, rename = rename}
+
+-- Ends the jobs of a schedule that were never claimed; `number` is like no other's.
+function chores.cancel(schedule_id, number)
+  if call('EXISTS', key_of('schedule-jobs:' .. schedule_id)) == 1 then
+    call('RENAME', key_of('schedule-jobs:' .. schedule_id), key_of('cancel:' .. number))
+    call('RPUSH', key_of('chores'), 'cancel:' .. number)
+    chores.caught_up()
+  end
+end
 
 -- Does up to about a batch; true once none is left.
 function chores.caught_up()

@@ -3,6 +3,7 @@
 -- include: lib/writes.lua
 -- include: lib/records.lua
 -- include: lib/jobs.lua
+-- include: lib/groups.lua
 
 local call = redis.call
 local BATCH, JOBS, PAYLOADS, group_key = queue.BATCH, queue.JOBS, queue.PAYLOADS, queue.group_key
@@ -38,19 +39,23 @@ local function job_flags(raw)
 end
 
 -- A delivery that was never claimed.
-local function include_fresh(taken, key, raw, gid)
-  local _, _, flags, _, _, since = job_fields(raw)
+local function include_fresh(taken, key, raw, group)
+  local _, _, flags, _, _, since, _, _, fan_at, token_at = job_fields(raw)
   if has(flags, CLOSED) then
     return
   end
   if has(flags, OCCURRENCE) then
-    get_series().started(unpack_job(raw), gid)
+    get_series().started(unpack_job(raw), group.gid)
+  end
+  if group.filling ~= '' then
+    since = groups.since(group, string.sub(raw, fan_at, token_at - 1), since)
   end
   include(taken, key, raw, since, 0, 0, 0)
 end
 
 -- Includes those of the keys that stand for a delivery in this state.
-local function include_all(taken, keys, gid, state)
+local function include_all(taken, keys, group, state)
+  local gid = group.gid
   local raw_jobs, raw_deliveries = read(JOBS, keys), read(deliveries_key(gid), keys)
   for i, key in ipairs(keys) do
     local raw = raw_jobs[i]
@@ -61,7 +66,7 @@ local function include_all(taken, keys, gid, state)
       end
       include(taken, key, raw, delivery.since, delivery.attempts, delivery.stalls, delivery.sequence)
     elseif raw and not raw_deliveries[i] and state == QUEUED then
-      include_fresh(taken, key, raw, gid)
+      include_fresh(taken, key, raw, group)
     elseif raw and raw_deliveries[i] and not delivery then
       include(taken, key, raw, 0, 0, 0, 0)
       taken.answer[#taken.keys * WIDTH - 1] = 0 -- can't be read (X3)
@@ -69,23 +74,24 @@ local function include_all(taken, keys, gid, state)
   end
 end
 
-local function take_front(gid, priority, want, taken)
-  local popped = call('ZPOPMIN', front_key(gid, priority), want)
+local function take_front(group, priority, want, taken)
+  local popped = call('ZPOPMIN', front_key(group.gid, priority), want)
   local keys = {}
   for i = 1, #popped, 2 do
     keys[#keys + 1] = popped[i]
   end
-  include_all(taken, keys, gid, FRONT)
+  include_all(taken, keys, group, FRONT)
   return #keys
 end
 
 -- Takes from one priority; returns how many numbers it looked at.
-local function take_priority(gid, priority, want, taken)
+local function take_priority(group, priority, want, taken)
+  local gid = group.gid
   local wanted = #taken.keys + want
-  local looked = take_front(gid, priority, want, taken)
+  local looked = take_front(group, priority, want, taken)
   if #taken.keys < wanted then
     local keys = call('LPOP', ready_key(gid, priority), wanted - #taken.keys) or {}
-    include_all(taken, keys, gid, QUEUED)
+    include_all(taken, keys, group, QUEUED)
     looked = looked + #keys
   end
   if call('EXISTS', ready_key(gid, priority), front_key(gid, priority)) == 0 then
@@ -111,14 +117,15 @@ local function record(taken, gid, epoch)
 end
 
 -- Claims up to `want` ready deliveries in starting order. Second: whether it stopped for the length of the step.
-function claims.take(gid, epoch, want)
+function claims.take(group, epoch, want)
+  local gid = group.gid
   local taken, looked = claims.none(), 0
   while #taken.keys < want and looked < BATCH do
     local priority = call('ZREVRANGE', priorities_key(gid), 0, 0)[1]
     if not priority then
       break
     end
-    looked = looked + math.max(1, take_priority(gid, priority, math.min(want - #taken.keys, BATCH), taken))
+    looked = looked + math.max(1, take_priority(group, priority, math.min(want - #taken.keys, BATCH), taken))
   end
   if #taken.keys > 0 then
     record(taken, gid, epoch)
@@ -127,8 +134,8 @@ function claims.take(gid, epoch, want)
 end
 
 -- Adds claims that are held in this state.
-function claims.read(taken, keys, gid, state)
-  include_all(taken, keys, gid, state)
+function claims.read(taken, keys, group, state)
+  include_all(taken, keys, group, state)
 end
 
 -- The answer, payloads included.

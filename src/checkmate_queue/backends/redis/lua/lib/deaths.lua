@@ -71,10 +71,14 @@ function deaths.mark()
   return dropped
 end
 
-local function hand_over(key, gid, epoch, stall)
+-- One that was cancelled ends instead (L12).
+local function hand_over(key, group, epoch, stall)
+  local gid = group.gid
   local raw = call('HGET', deliveries_key(gid), key)
   local delivery = raw and unpack_delivery(raw)
-  if delivery then
+  if delivery and delivery.cancelled == 1 then
+    settlements.give_back(key, group, delivery)
+  elseif delivery then
     delivery.state = LAPSED
     delivery.stalls = delivery.stalls + stall
     delivery.epoch = tonumber(epoch)
@@ -88,7 +92,7 @@ local function hand_over_claims(dead, epoch, registered, room)
   for gid in string.gmatch(call('HGET', epoch_key(dead), 'groups') or '', '%d+') do
     local keys = registered[gid] and room > 0 and call('SPOP', claims_key(dead, gid), room) or {}
     for _, key in ipairs(keys) do
-      hand_over(key, gid, epoch, 1)
+      hand_over(key, registered[gid], epoch, 1)
     end
     room = room - #keys
     if not registered[gid] then
@@ -103,7 +107,7 @@ local function hand_over_lapsed(dead, epoch, registered, room)
   for _, member in ipairs(members) do
     local gid, key = string.match(member, '^(%d+):(%d+)$')
     if registered[gid] then
-      hand_over(key, gid, epoch, 0)
+      hand_over(key, registered[gid], epoch, 0)
     end
   end
   return room - #members
@@ -151,7 +155,7 @@ function deaths.held(epoch)
     local group = registered[member.gid]
     local before = #taken.keys
     if group then
-      claims.read(taken, {member.key}, member.gid, LAPSED)
+      claims.read(taken, {member.key}, group, LAPSED)
     end
     if #taken.keys > before then
       owners[#owners + 1], owners[#owners + 2] = group.name, group.max_stalls

@@ -1,5 +1,6 @@
 -- How every writing verb begins.
 -- include: lib/queue.lua
+-- include: lib/writes.lua
 -- include on demand: lib/gaps.lua
 
 local call = redis.call
@@ -15,7 +16,7 @@ end
 
 -- Returns the answer that refuses the call, or nil; renews the queue's contact.
 local function enter()
-  local fields = call('HMGET', KEYS[1], 'format', 'successor', 'contact', 'shortest_span', 'paused')
+  local fields = call('HMGET', KEYS[1], 'format', 'successor', 'contact', 'shortest_span', 'paused', 'asleep')
   if not fields[1] then
     return {'unknown'}
   end
@@ -31,6 +32,7 @@ local function enter()
     get_gaps().bridge(contact, gap)
   end
   paused = fields[5] == '1'
+  writes.tally.asleep = fields[6] ~= false
   return nil
 end
 

@@ -7,45 +7,12 @@
 -- include: lib/waiting.lua
 
 local call = redis.call
-local now, BATCH, UNCLAIMED_RETENTION, JOBS = queue.now, queue.BATCH, queue.UNCLAIMED_RETENTION, queue.JOBS
+local now, BATCH, UNCLAIMED_RETENTION = queue.now, queue.BATCH, queue.UNCLAIMED_RETENTION
 local DUE, int, key_of, group_key = queue.DUE, queue.int, queue.key_of, queue.group_key
-local deliveries_key, priorities_key, ready_key = queue.deliveries_key, queue.priorities_key, queue.ready_key
-local front_key = queue.front_key
 local later, count, flush = writes.later, writes.count, writes.flush
-local DELAYED, READY, CLOSED, has = records.DELAYED, records.READY, records.CLOSED, records.has
-local unpack_job = records.unpack_job
+local DELAYED = records.DELAYED
 
 local expiry = {}
-
--- Whether a list's number stands for nothing any more.
-local function is_dead(key, gid)
-  local raw = call('HGET', JOBS, key)
-  if not raw then
-    return true
-  end
-  return has(unpack_job(raw).flags, CLOSED) and call('HEXISTS', deliveries_key(gid), key) == 0
-end
-
--- Takes dead numbers off the head of a list, so that what expires unseen leaves nothing behind.
-local function trim(gid, priority)
-  local list = ready_key(gid, priority)
-  for _ = 1, BATCH do
-    local key = call('LINDEX', list, 0)
-    if not key or not is_dead(key, gid) then
-      break
-    end
-    call('LPOP', list)
-  end
-  if call('EXISTS', list, front_key(gid, priority)) == 0 then
-    call('ZREM', priorities_key(gid), priority)
-  end
-end
-
-local function note(touched, job, open)
-  for gid in string.gmatch(open, '%d+') do
-    touched[gid .. ' ' .. job.priority] = {gid, job.priority}
-  end
-end
 
 -- A job that is due and expired at once would have gone to the groups of its due time, and expired in each.
 local function end_delayed(key, job)
@@ -65,21 +32,17 @@ local function sweep()
   if #keys == 0 then
     return false
   end
-  local touched = {}
   for _, key in ipairs(keys) do
     local job = jobs.read(key)
     if job and job.state == DELAYED then
       end_delayed(key, job)
     elseif job then
-      note(touched, job, job.state == READY and waiting.open_groups(key, job) or '')
       waiting.finish(key, job, 'expired')
     end
     later('ZREM', key_of('expiry'), key)
   end
   flush()
-  for _, place in pairs(touched) do
-    trim(place[1], place[2])
-  end
+  waiting.trim()
   return #keys == BATCH
 end
 

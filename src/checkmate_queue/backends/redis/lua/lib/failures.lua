@@ -20,14 +20,39 @@ function failures.keep(key, job, group, attempts, failure)
   local occurrence = has(job.flags, OCCURRENCE)
   local payload = call('HGET', PAYLOADS, key) or ''
   local entry = {1, tonumber(key), job.id, occurrence, group, job.priority, attempts, now, has(job.flags, DROP),
-    failure[1], failure[2], failure[3], payload}
+    failure[1], failure[2], failure[3], payload, job.enqueued_at}
   call('HSET', key_of('failed'), number, cmsgpack.pack(entry))
   call('ZADD', key_of('failed_order'), number, number)
   local field = index_field(occurrence, job.id)
   call('HSET', key_of('failed_ids'), field, (call('HGET', key_of('failed_ids'), field) or ',') .. number .. ',')
 end
 
-local function discard(number, entry)
+-- The numbers of an id's entries, the oldest first: occurrences of schedules apart.
+function failures.numbers(occurrence, id)
+  local found = {}
+  for number in string.gmatch(call('HGET', key_of('failed_ids'), index_field(occurrence, id)) or '', '%d+') do
+    found[#found + 1] = number
+  end
+  return found
+end
+
+-- Its values: format, job's key, id, whether an occurrence, group, priority, attempts, failed_at, whether dropped where
+-- unclaimed, error type, message, traceback, payload, enqueued_at. Nil where it is gone or can't be read (X3).
+function failures.read(number)
+  local raw = call('HGET', key_of('failed'), number)
+  local is_sound, entry = pcall(cmsgpack.unpack, raw or '')
+  return raw and is_sound and type(entry) == 'table' and entry[1] == 1 and entry or nil
+end
+
+function failures.rename(number, old, new)
+  local entry = failures.read(number)
+  if entry and entry[5] == old then
+    entry[5] = new
+    call('HSET', key_of('failed'), number, cmsgpack.pack(entry))
+  end
+end
+
+local function forget_id(number, entry)
   local field = index_field(entry[4], entry[3])
   local numbers = call('HGET', key_of('failed_ids'), field) or ','
   local from, to = string.find(numbers, ',' .. number .. ',', 1, true)
@@ -37,18 +62,24 @@ local function discard(number, entry)
   else
     call('HSET', key_of('failed_ids'), field, rest)
   end
+end
+
+function failures.discard(number, entry)
+  if entry then
+    forget_id(number, entry)
+  end
   call('HDEL', key_of('failed'), number)
   call('ZREM', key_of('failed_order'), number)
 end
 
--- Discards the oldest above the retention count.
-function failures.trim(retention_count)
+-- Discards the oldest above the retention count, up to a number.
+function failures.trim(retention_count, most)
   local surplus = call('ZCARD', key_of('failed_order')) - retention_count
   if surplus <= 0 then
     return
   end
-  for _, number in ipairs(call('ZRANGE', key_of('failed_order'), 0, math.min(surplus, BATCH) - 1)) do
-    discard(number, cmsgpack.unpack(call('HGET', key_of('failed'), number)))
+  for _, number in ipairs(call('ZRANGE', key_of('failed_order'), 0, math.min(surplus, most) - 1)) do
+    failures.discard(number, failures.read(number))
   end
 end
 
@@ -56,11 +87,11 @@ end
 function failures.expire(retention_ms)
   for _ = 1, BATCH do
     local number = call('ZRANGE', key_of('failed_order'), 0, 0)[1]
-    local entry = number and cmsgpack.unpack(call('HGET', key_of('failed'), number))
-    if not entry or entry[8] + retention_ms > now then
+    local entry = number and failures.read(number)
+    if not number or (entry and entry[8] + retention_ms > now) then
       return false
     end
-    discard(number, entry)
+    failures.discard(number, entry)
   end
   return true
 end

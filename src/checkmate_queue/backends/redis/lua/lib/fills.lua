@@ -1,6 +1,6 @@
 -- Filling a group that starts from the earliest with what other groups have not finished (G3), in batches: first the
 -- numbers are gathered and sorted, then they go before all that the group got since, the last one first.
--- The group notes how far it has come: "<cursor>:<last number at its registration>", then "drain", then nothing.
+-- The group notes how far it has come: "<cursor>:<last number at its registration>", then "drain", then "done".
 -- include: lib/queue.lua
 -- include: lib/writes.lua
 -- include: lib/records.lua
@@ -43,7 +43,8 @@ local function gather(gid, cursor, last)
   return page[1]
 end
 
-local function drain(gid)
+local function drain(group)
+  local gid = group.gid
   local popped = call('ZPOPMAX', key_of('fill:' .. gid), BATCH)
   for i = 1, #popped, 2 do
     local key = popped[i]
@@ -53,7 +54,7 @@ local function drain(gid)
       call('HSET', OPEN, key, open .. gid .. ',')
       if has(job.flags, CLOSED) then -- without a record its number would stand for nothing
         later('HSET', deliveries_key(gid), key, pack_delivery({state = QUEUED, cancelled = 0, attempts = 0, stalls = 0,
-          sequence = 0, epoch = 0, since = job.since}))
+          sequence = 0, epoch = 0, since = group.registered_at}))
       end
       later('LPUSH', ready_key(gid, job.priority), key)
       later('ZADD', priorities_key(gid), job.priority, job.priority)
@@ -78,11 +79,11 @@ function fills.go_on(group)
     local cursor, last = string.match(group.filling, '^(%d+):(%d+)$')
     local following = gather(group.gid, cursor, tonumber(last))
     group.filling = following == '0' and 'drain' or following .. ':' .. last
-  elseif not drain(group.gid) then
-    group.filling = ''
+  elseif not drain(group) then
+    group.filling = 'done'
   end
   groups.save(group)
-  return group.filling == ''
+  return group.filling == 'done'
 end
 
 return fills

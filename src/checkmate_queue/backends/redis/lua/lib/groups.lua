@@ -21,7 +21,7 @@ local function unpack_group(name, raw)
   }
 end
 
--- filling: how far a start from the earliest has come (lib/fills.lua), or ''
+-- filling: how far a start from the earliest has come (lib/fills.lua), 'done', or '' for one from now
 function groups.save(group)
   call('HSET', GROUPS, group.name, cmsgpack.pack({1, tonumber(group.gid), group.ephemeral and 1 or 0, group.max_stalls,
     group.registered_at, group.away, group.warned_at, group.filling}))
@@ -30,6 +30,19 @@ end
 function groups.find(name)
   local raw = call('HGET', GROUPS, name)
   return raw and unpack_group(name, raw) or nil
+end
+
+function groups.is_filling(group)
+  return group.filling ~= '' and group.filling ~= 'done'
+end
+
+-- Since when a job that was never claimed waits in the group: one that a start from the earliest gave to it, and that
+-- does not carry it therefore, since the group is there. `fan`: the groups that the job carries.
+function groups.since(group, fan, since)
+  if group.filling == '' or string.find(fan, ',' .. group.gid .. ',', 1, true) then
+    return since
+  end
+  return group.registered_at
 end
 
 function groups.all()

@@ -69,6 +69,9 @@ function members.drop_group(group)
   for _, field in ipairs(UNFINISHED) do
     count(KEYS[1], 'expired', tonumber(call('HGET', key, field) or 0))
   end
+  local signalled = tonumber(call('HGET', key, 'signalled') or 0) -- these end as cancelled
+  count(KEYS[1], 'cancelled', signalled)
+  count(KEYS[1], 'expired', -signalled)
   flush()
   call('DEL', key)
   call('HDEL', GROUPS, group.name)

@@ -7,6 +7,7 @@
 
 local call = redis.call
 local now, JOBS, PAYLOADS, OPEN, DUE, int = queue.now, queue.JOBS, queue.PAYLOADS, queue.OPEN, queue.DUE, queue.int
+local BATCH = queue.BATCH
 local key_of, group_key, deliveries_key = queue.key_of, queue.group_key, queue.deliveries_key
 local priorities_key, front_key, epoch_key = queue.priorities_key, queue.front_key, queue.epoch_key
 local send, read, later, count, flush = writes.send, writes.read, writes.later, writes.count, writes.flush
@@ -15,7 +16,7 @@ local RETRYING, FRONT, OCCURRENCE, has = records.RETRYING, records.FRONT, record
 local unpack_job, job_fields, pack_delivery = records.unpack_job, records.job_fields, records.pack_delivery
 local unpack_delivery = records.unpack_delivery
 
-local settlements = {failed = false}
+local settlements = {failed = 0} -- how many entries were kept
 
 -- The settlements in ARGV from `from` on, each: kind, key and what the kind needs. A run of `done` has all its keys in
 -- one text with commas.
@@ -48,7 +49,7 @@ local function put_in_front(key, job, gid, delivery)
   later('ZADD', front_key(gid, job.priority), int(delivery.sequence), key)
   later('ZADD', priorities_key(gid), job.priority, job.priority)
   count(group_key(gid), 'pending', 1)
-  writes.tally.readied = writes.tally.readied + 1
+  writes.note_ready(1)
 end
 
 local function retry(key, job, gid, delivery, delay)
@@ -61,7 +62,7 @@ end
 
 local function fail(key, job, group, delivery, open, at)
   local attempts = delivery.attempts + tonumber(ARGV[at])
-  settlements.failed = true
+  settlements.failed = settlements.failed + 1
   get_failures().keep(key, job, group.name, attempts, {ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]})
   jobs.finish(key, job, group.gid, open, 'failed')
 end
@@ -72,6 +73,7 @@ local function settle(kind, key, rest, job, group, delivery, open)
   count(group_key(gid), 'processing', -1)
   if delivery.cancelled == 1 or kind == 'cancelled' then
     later('SREM', epoch_key(int(delivery.epoch), ':cancelled'), gid .. ':' .. key)
+    count(group_key(gid), 'signalled', -delivery.cancelled)
     jobs.finish(key, job, gid, open, 'cancelled')
   elseif kind == 'done' then
     jobs.finish(key, job, gid, open, 'completed')
@@ -86,8 +88,8 @@ end
 
 -- Discards failed entries above this number, where some were added.
 function settlements.trim(retention_count)
-  if settlements.failed then
-    get_failures().trim(retention_count)
+  if settlements.failed > 0 then
+    get_failures().trim(retention_count, settlements.failed + BATCH)
   end
 end
 

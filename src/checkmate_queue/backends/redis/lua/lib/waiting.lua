@@ -5,16 +5,41 @@
 -- include: lib/jobs.lua
 
 local call = redis.call
-local JOBS, OPEN, DUE, group_key = queue.JOBS, queue.OPEN, queue.DUE, queue.group_key
-local deliveries_key = queue.deliveries_key
+local BATCH, JOBS, OPEN, DUE, group_key = queue.BATCH, queue.JOBS, queue.OPEN, queue.DUE, queue.group_key
+local deliveries_key, priorities_key, ready_key = queue.deliveries_key, queue.priorities_key, queue.ready_key
+local front_key = queue.front_key
 local later, count = writes.later, writes.count
 local DELAYED, READY, OCCURRENCE, CLOSED = records.DELAYED, records.READY, records.OCCURRENCE, records.CLOSED
-local has, pack_job, unpack_delivery = records.has, records.pack_job, records.unpack_delivery
+local has, pack_job, unpack_job = records.has, records.pack_job, records.unpack_job
+local unpack_delivery = records.unpack_delivery
 
 local waiting = {}
 
+local touched = {}
+
 function waiting.open_groups(key, job)
   return call('HGET', OPEN, key) or job.fan
+end
+
+-- The delivery in the group has ended; its number is still in a list.
+function waiting.end_in(gid, job, was_waiting, outcome)
+  count(group_key(gid), outcome, 1)
+  if has(job.flags, OCCURRENCE) then
+    get_series().ended(job, gid, was_waiting, outcome)
+  end
+  touched[gid .. ' ' .. job.priority] = {gid, job.priority}
+end
+
+-- Of the open deliveries of a job these are left, all of which were claimed.
+function waiting.keep(key, job, open, rest)
+  if rest == ',' then
+    later('HDEL', OPEN, key)
+    jobs.remove(key, job)
+  elseif rest ~= open then
+    call('HSET', OPEN, key, rest)
+    job.flags = job.flags + (has(job.flags, CLOSED) and 0 or CLOSED)
+    call('HSET', JOBS, key, pack_job(job))
+  end
 end
 
 -- Whether the delivery was never claimed; most of those have no record.
@@ -34,21 +59,11 @@ local function end_ready(key, job, outcome)
   for gid in string.gmatch(open, '%d+') do
     if is_waiting(key, gid) then
       count(group_key(gid), 'pending', -1)
-      count(group_key(gid), outcome, 1)
-      if has(job.flags, OCCURRENCE) then
-        get_series().ended(job, gid, true, outcome)
-      end
+      waiting.end_in(gid, job, true, outcome)
       rest = jobs.without(rest, gid)
     end
   end
-  if rest == ',' then
-    later('HDEL', OPEN, key)
-    jobs.remove(key, job)
-  elseif rest ~= open then
-    call('HSET', OPEN, key, rest)
-    job.flags = job.flags + (has(job.flags, CLOSED) and 0 or CLOSED)
-    call('HSET', JOBS, key, pack_job(job))
-  end
+  waiting.keep(key, job, open, rest)
 end
 
 -- The number of a job that was ready stays behind in the lists, and is passed over there.
@@ -68,6 +83,38 @@ function waiting.finish(key, job, outcome)
   end
   count(KEYS[1], outcome, 1)
   jobs.remove(key, job)
+end
+
+-- Whether a list's number stands for nothing any more.
+function waiting.is_dead(key, gid)
+  local raw = call('HGET', JOBS, key)
+  if not raw then
+    return true
+  end
+  return has(unpack_job(raw).flags, CLOSED) and call('HEXISTS', deliveries_key(gid), key) == 0
+end
+
+local function trim_list(gid, priority)
+  local list = ready_key(gid, priority)
+  for _ = 1, BATCH do
+    local key = call('LINDEX', list, 0)
+    if not key or not waiting.is_dead(key, gid) then
+      break
+    end
+    call('LPOP', list)
+  end
+  if call('EXISTS', list, front_key(gid, priority)) == 0 then
+    call('ZREM', priorities_key(gid), priority)
+  end
+end
+
+-- Takes dead numbers off the heads of the lists concerned, so that what ends unseen leaves nothing behind. Called after
+-- what was gathered has been written.
+function waiting.trim()
+  for _, place in pairs(touched) do
+    trim_list(place[1], place[2])
+  end
+  touched = {}
 end
 
 return waiting

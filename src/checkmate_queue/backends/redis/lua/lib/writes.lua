@@ -1,4 +1,4 @@
--- Writes that are gathered and sent as few commands with many arguments.
+-- Writes that are gathered and sent as few commands with many arguments; and news for those who sleep.
 -- include: lib/queue.lua
 
 local call = redis.call
@@ -8,7 +8,8 @@ local group_key, priorities_key, ready_key = queue.group_key, queue.priorities_k
 local CHUNK = 4000
 
 local gathered, order, counts, pushes = {}, {}, {}, {}
-local tally = {readied = 0} -- deliveries made ready by this script
+-- readied: deliveries made ready by this script; asleep: whether somebody waits for news of the queue
+local tally = {readied = 0, asleep = false}
 
 -- A command on one key with as many arguments as there are.
 local function send(command, key, args)
@@ -76,12 +77,35 @@ local function push(key, priority, gid)
   keys[#keys + 1] = key
 end
 
+-- Tells those who sleep, once, that there is something to do.
+local function wake()
+  if tally.asleep then
+    tally.asleep = false
+    call('HDEL', KEYS[1], 'asleep')
+    call('PUBLISH', queue.key_of('news'), '')
+  end
+end
+
+-- Notes that the caller will sleep.
+local function sleep()
+  if not tally.asleep then
+    tally.asleep = true
+    call('HSET', KEYS[1], 'asleep', 1)
+  end
+end
+
+-- Counts deliveries that were made ready.
+local function note_ready(amount)
+  tally.readied = tally.readied + amount
+  wake()
+end
+
 -- Puts deliveries at the end of their priority.
 local function push_all(keys, priority, gid)
   send('RPUSH', ready_key(gid, priority), keys)
   call('ZADD', priorities_key(gid), priority, priority)
   call('HINCRBY', group_key(gid), 'pending', #keys)
-  tally.readied = tally.readied + #keys
+  note_ready(#keys)
 end
 
 local function flush()
@@ -106,5 +130,5 @@ end
 
 return {
   tally = tally, send = send, read = read, later = later, count = count, push = push, push_all = push_all,
-  flush = flush,
+  flush = flush, wake = wake, sleep = sleep, note_ready = note_ready,
 }
