@@ -225,7 +225,9 @@ async def test_every_verb_runs_on_a_cluster(tmp_path: Path, serve: Serve, clock:
             await wait_until(lambda: is_ready(client, keys.queues), description="the node serves its slots")
             with pytest.raises(ClusterDownError, match="not served"):
                 await client.get("another")
-        store = RedisStore(url, clock=clock, prefix=prefix, limits=StoreLimits(failed_retention_count=0))
+        store = RedisStore(
+            f"redis+{url}", clock=clock, prefix=prefix, limits=StoreLimits(failed_retention_count=0)
+        )
         await store.open()
         for name in ("queue", "}{"):
             await store.register(name)

@@ -54,7 +54,7 @@ async def store(redis_storage: RedisStorage, clock: TravellingClock) -> AsyncIte
 @pytest.fixture
 async def client(redis_storage: RedisStorage) -> AsyncIterator[Redis]:
     """A client of its own on the server."""
-    async with Redis.from_url(redis_storage.url) as client:
+    async with Redis.from_url(redis_storage.driver_url) as client:
         yield client
 
 
@@ -349,7 +349,7 @@ async def test_damaged_record_is_claimed_and_can_be_failed(
 
 async def test_absent_server_is_reported_after_the_patience(tmp_path: Path) -> None:
     """L2"""
-    store = RedisStore(f"unix://{tmp_path}/nobody.sock", patience_ms=100)
+    store = RedisStore(f"redis+unix://{tmp_path}/nobody.sock", patience_ms=100)
     with pytest.raises(BackendUnavailableError, match="Redis can't be used"):
         await store.open()
     await store.close()
@@ -357,7 +357,7 @@ async def test_absent_server_is_reported_after_the_patience(tmp_path: Path) -> N
 
 async def test_server_that_comes_in_time_is_waited_for(tmp_path: Path, serve: Serve) -> None:
     """L2: callers notice no more than a pause."""
-    store = RedisStore(f"unix://{tmp_path}/valkey.sock", patience_ms=20_000)
+    store = RedisStore(f"redis+unix://{tmp_path}/valkey.sock", patience_ms=20_000)
     opening = asyncio.create_task(store.open())
     await asyncio.sleep(0)
     server = serve(tmp_path)

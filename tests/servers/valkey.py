@@ -32,19 +32,24 @@ class RedisStorage:
     url: str
     prefix: str = "checkmate"
 
+    @property
+    def driver_url(self) -> str:
+        """The same as redis-py writes it."""
+        return self.url.replace("redis+unix://", "unix://")
+
     async def connect(self, clock: Clock | None = None, limits: StoreLimits | None = None) -> RedisStore:
         """A store on these keys, not opened yet."""
         return RedisStore(self.url, prefix=self.prefix, clock=clock, limits=limits)
 
     async def destroy(self) -> None:
         """Remove the keys."""
-        async with Redis.from_url(self.url) as client:
+        async with Redis.from_url(self.driver_url) as client:
             for key in await self.keys():
                 await client.unlink(f"{self.prefix}:{key}")
 
     async def keys(self) -> list[str]:
         """What is stored, by names without the prefix."""
-        async with Redis.from_url(self.url) as client:
+        async with Redis.from_url(self.driver_url) as client:
             found = [key async for key in client.scan_iter(match=f"{self.prefix}:*", count=10_000)]
         return sorted(key.decode().removeprefix(f"{self.prefix}:") for key in found)
 
@@ -52,7 +57,7 @@ class RedisStorage:
     async def counting_scripts(self) -> AsyncIterator[list[int]]:
         """Counts the scripts that run inside; the number is there at the end."""
         numbers: list[int] = []
-        async with Redis.from_url(self.url) as client:
+        async with Redis.from_url(self.driver_url) as client:
             before = await _script_calls(client)
             yield numbers
             numbers.append(await _script_calls(client) - before)
@@ -71,7 +76,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     directory = tmp_path_factory.mktemp("valkey")
     with _serve(directory) as server:
-        yield f"unix://{server.unix_socket_path}"
+        yield f"redis+unix://{server.unix_socket_path}"
 
 
 Serve: TypeAlias = Callable[..., ValkeyServer]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Any
 
 from checkmate_queue.backends.plugin import QueuePlugin, QueuePluginRegistry
@@ -24,7 +25,15 @@ def _sqlite() -> QueuePlugin[Any]:
     return SqlitePlugin()
 
 
+def _redis() -> QueuePlugin[Any]:
+    from checkmate_queue.backends.redis.plugin import RedisPlugin
+
+    return RedisPlugin()
+
+
 _BUILT_IN: tuple[Callable[[], QueuePlugin[Any]], ...] = (_memory, _sqlite)
+_EXTRAS: tuple[tuple[str, Callable[[], QueuePlugin[Any]]], ...] = (("redis", _redis),)
+"""Built-in plugins of which the driver is an extra, with the driver's module."""
 
 
 def discover() -> QueuePluginRegistry:
@@ -33,7 +42,8 @@ def discover() -> QueuePluginRegistry:
     An entry point of the group `checkmate_queue.plugins` names a `QueuePlugin` class or a function that
     returns a plugin. Raises `ConfigError` for one that can't be loaded.
     """
-    registry = QueuePluginRegistry(tuple(make() for make in _BUILT_IN))
+    installed = (make() for driver, make in _EXTRAS if find_spec(driver) is not None)
+    registry = QueuePluginRegistry((*(make() for make in _BUILT_IN), *installed))
     for entry_point in entry_points(group=ENTRY_POINT_GROUP):
         try:
             registry.register(entry_point.load()())

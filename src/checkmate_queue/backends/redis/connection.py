@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import (
     AuthenticationError,
+    AuthorizationError,
     BusyLoadingError,
+    ClusterDownError,
     ConnectionError,
     NoScriptError,
     ReadOnlyError,
+    RedisClusterException,
     RedisError,
     TimeoutError,
+    TryAgainError,
 )
 
+from checkmate_queue.backends.redis.clients import make_client, make_node_client
 from checkmate_queue.backends.redis.keys import Keyspace
 from checkmate_queue.backends.redis.scripts import load_script
 from checkmate_queue.core.errors import BackendUnavailableError
@@ -28,13 +32,21 @@ from checkmate_queue.store import BATCH, FencedError, LeaseLostError, UnknownQue
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from redis.asyncio import Redis
+
+    from checkmate_queue.backends.redis.clients import Client
+    from checkmate_queue.backends.redis.endpoint import Endpoint, Security
     from checkmate_queue.core.model import StoreLimits
     from checkmate_queue.store import Clock
 
 T = TypeVar("T")
 Argument: TypeAlias = str | bytes | int | float
 
-_PASSING = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OSError)
+_PASSING = (
+    *(ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OSError),
+    *(ClusterDownError, TryAgainError, RedisClusterException),
+)
+_FINAL = (AuthenticationError, AuthorizationError)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 _SHORTEST_ATTEMPT = 1.0
 _MOST_CONNECTIONS = 16
@@ -60,15 +72,24 @@ class Connection:
     """Runs scripts. Every verb may be repeated, so an answer that was lost is simply asked for again."""
 
     def __init__(
-        self, url: str, keys: Keyspace, limits: StoreLimits, clock: Clock | None, patience_ms: int
+        self,
+        endpoint: Endpoint,
+        security: Security,
+        keys: Keyspace,
+        *,
+        limits: StoreLimits,
+        clock: Clock | None,
+        patience_ms: int,
     ) -> None:
         self.keys = keys
         self.limits = limits
-        self._url = url
+        self._endpoint = endpoint
+        self._security = security
         self._clock = clock
         self._patience = patience_ms / 1000
+        self._slots = asyncio.Semaphore(_MOST_CONNECTIONS)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._client: Redis | None = None
+        self._client: Client | None = None
 
     async def run(self, name: str, queue: str, *arguments: Argument) -> Reply:
         """Run a verb's script on a queue, as often as it says that a step was too long to be the last."""
@@ -89,12 +110,11 @@ class Connection:
         """Run a script once."""
         script = load_script(name)
 
-        async def attempt(client: Redis) -> list[Any]:
+        async def attempt(client: Client) -> list[Any]:
             try:
                 answer = await client.evalsha(script.sha, len(keys), *keys, *arguments)
             except NoScriptError:
-                await client.script_load(script.text)
-                answer = await client.evalsha(script.sha, len(keys), *keys, *arguments)
+                answer = await client.eval(script.text, len(keys), *keys, *arguments)
             return cast("list[Any]", answer)
 
         return await self.patiently(attempt)
@@ -103,7 +123,7 @@ class Connection:
         """Run one command that reads."""
         return await self.patiently(lambda client: cast("Any", client).execute_command(*command))
 
-    async def patiently(self, attempt: Callable[[Redis], Awaitable[T]]) -> T:
+    async def patiently(self, attempt: Callable[[Client], Awaitable[T]]) -> T:
         """Repeat what fails for the server's absence, until patience ends."""
         loop = asyncio.get_running_loop()
         start = loop.time()
@@ -115,7 +135,7 @@ class Connection:
                     async with self._on(loop) as client:
                         return await attempt(client)
             except _PASSING as error:
-                if isinstance(error, AuthenticationError) or loop.time() + pause >= deadline:
+                if isinstance(error, _FINAL) or loop.time() + pause >= deadline:
                     raise unavailable(error) from error
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
@@ -126,7 +146,8 @@ class Connection:
         """Bind to the running loop."""
         loop = asyncio.get_running_loop()
         if self._client is None or loop is not self._loop:
-            self._loop, self._client = loop, self._connect()
+            self._loop, self._client = loop, make_client(self._endpoint, self._security)
+            self._slots = asyncio.Semaphore(_MOST_CONNECTIONS)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -135,25 +156,30 @@ class Connection:
             with contextlib.suppress(RedisError, OSError):
                 await client.aclose()
 
+    async def connect_to_any(self) -> Redis:
+        """A client of its own, which the caller closes; of one node, where the server is a cluster."""
+        client = make_client(self._endpoint, self._security)
+        if not isinstance(client, RedisCluster):
+            return client
+        try:
+            await client.initialize()
+            node = random.choice(client.get_primaries())
+        finally:
+            await client.aclose()
+        return make_node_client(self._endpoint, self._security, node.host, int(node.port))
+
     @contextlib.asynccontextmanager
-    async def _on(self, loop: asyncio.AbstractEventLoop) -> AsyncIterator[Redis]:
+    async def _on(self, loop: asyncio.AbstractEventLoop) -> AsyncIterator[Client]:
         if self._client is not None and loop is self._loop:
-            yield self._client
+            async with self._slots:
+                yield self._client
             return
         # a heartbeat's loop in another thread: nobody could close a client of that loop later
-        async with self._connect() as client:
+        client = make_client(self._endpoint, self._security)
+        try:
             yield client
-
-    def _connect(self) -> Redis:
-        pool = BlockingConnectionPool.from_url(
-            self._url,
-            max_connections=_MOST_CONNECTIONS,
-            timeout=None,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=None,
-            socket_connect_timeout=None,
-        )
-        return Redis.from_pool(pool)
+        finally:
+            await client.aclose()
 
 
 def unavailable(error: Exception) -> BackendUnavailableError:

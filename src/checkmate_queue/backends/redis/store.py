@@ -19,15 +19,15 @@ from checkmate_queue.backends.redis import (
     settings,
 )
 from checkmate_queue.backends.redis.connection import Connection
+from checkmate_queue.backends.redis.endpoint import Security, parse_endpoint
 from checkmate_queue.backends.redis.keys import Keyspace
+from checkmate_queue.backends.redis.news import Newsreader
 from checkmate_queue.core.errors import ConfigError
 from checkmate_queue.core.model import RECORD_FORMAT, StoreLimits
 from checkmate_queue.store import BATCH, UnknownQueueError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from redis.asyncio import Redis
 
     from checkmate_queue.core.model import (
         Added,
@@ -65,48 +65,52 @@ class RedisStore:
         url: str,
         *,
         prefix: str = "checkmate",
+        security: Security | None = None,
         limits: StoreLimits | None = None,
         clock: Clock | None = None,
         patience_ms: int = 5000,
     ) -> None:
         self._keys = Keyspace(prefix)
         self._clock = clock
-        self._connection = Connection(url, self._keys, limits or StoreLimits(), clock, patience_ms)
+        self._connection = Connection(
+            parse_endpoint(url),
+            security or Security(),
+            self._keys,
+            limits=limits or StoreLimits(),
+            clock=clock,
+            patience_ms=patience_ms,
+        )
+        self._news = Newsreader(self._connection)
 
     # -- lifecycle -------------------------------------------------------------------------------
 
     async def open(self) -> None:
         """See the contract."""
 
-        async def attempt(client: Redis) -> tuple[str, int | None]:
-            version = str((await client.info("server"))["redis_version"])
-            await client.set(self._keys.format, RECORD_FORMAT, nx=True)
-            stored = await client.get(self._keys.format)
-            return version, int(stored) if stored is not None and stored.isdigit() else None
-
         self._connection.open()
-        version, stored = await self._connection.patiently(attempt)
+        version = str((await self._connection.ask("INFO", "server"))["redis_version"])
+        await self._connection.ask("SET", self._keys.format, RECORD_FORMAT, "NX")
+        found = await self._connection.ask("GET", self._keys.format)
+        stored = int(found) if found is not None and found.isdigit() else None
         if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
             raise ConfigError(f"Redis {version} is too old; 6.2 or newer is needed.")
         if stored is None or stored > RECORD_FORMAT:
-            found = "no format that can be read" if stored is None else f"format {stored}"
+            kind = "no format that can be read" if stored is None else f"format {stored}"
             raise ConfigError(
-                f"What is stored under {self._keys.format!r} has {found}, and this version reads up to "
+                f"What is stored under {self._keys.format!r} has {kind}, and this version reads up to "
                 f"{RECORD_FORMAT}; use a newer version of the library, or another prefix."
             )
 
     async def close(self) -> None:
         """See the contract."""
+        await self._news.close()
         await self._connection.close()
 
     async def ping(self) -> Millis:
         """See the contract."""
 
-        async def attempt(client: Redis) -> Millis:
-            seconds, micros = await client.time()
-            return int(seconds) * 1000 + int(micros) // 1000
-
-        now: Millis = await self._connection.patiently(attempt)
+        seconds, micros = await self._connection.ask("TIME")
+        now: Millis = int(seconds) * 1000 + int(micros) // 1000
         return now if self._clock is None else self._clock()
 
     async def register(self, queue: str) -> None:
@@ -115,7 +119,8 @@ class RedisStore:
         await lifecycle.establish(self._connection, queue)
 
     def listen(self, on_news: News) -> None:
-        """See the contract, which lets a store never call `on_news`."""
+        """See the contract."""
+        self._news.listen(on_news)
 
     # -- ingestion -------------------------------------------------------------------------------
 
@@ -127,7 +132,9 @@ class RedisStore:
 
     async def join(self, queue: str, worker: str, groups: Sequence[GroupJoin], lease_ms: int) -> Epoch:
         """See the contract."""
-        return await consumption.join(self._connection, queue, worker, groups, lease_ms)
+        epoch = await consumption.join(self._connection, queue, worker, groups, lease_ms)
+        await self._news.follow(queue)
+        return epoch
 
     async def leave(self, epoch: Epoch, groups: Sequence[str], unregister: bool = False) -> None:
         """See the contract."""

@@ -1,0 +1,83 @@
+"""The Redis backend as a plugin."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from urllib.parse import SplitResult, urlunsplit
+
+from pydantic import Field, SecretStr, field_validator
+
+from checkmate_queue.backends.plugin import BackendConfig, QueuePlugin
+from checkmate_queue.backends.redis.endpoint import SCHEMES, Security, parse_endpoint
+from checkmate_queue.backends.redis.store import RedisStore
+from checkmate_queue.core.errors import ConfigError
+from checkmate_queue.store import Clock, Store
+
+
+class RedisConfig(BackendConfig):
+    """Settings of the Redis backend."""
+
+    url: str = Field(min_length=1, description="Where the server is, without the password")
+    password: SecretStr | None = Field(None, description="The password of the URL's user, or the server's")
+    prefix: str = Field(
+        "checkmate", min_length=1, max_length=200, description="What the name of every key begins with"
+    )
+    sentinel_username: str | None = Field(None, description="The user at the Sentinels")
+    sentinel_password: SecretStr | None = Field(None, description="The password at the Sentinels")
+    ca_file: str | None = Field(None, description="Certificates of those that may sign the server's")
+    certificate_file: str | None = Field(None, description="This client's certificate")
+    key_file: str | None = Field(None, description="The key of this client's certificate")
+    verify: bool = Field(True, description="Whether the server must prove by certificate who it is")
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_meant(cls, url: str) -> str:
+        try:
+            parse_endpoint(url)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return url
+
+
+class RedisPlugin(QueuePlugin[RedisConfig]):
+    """A server for many machines: Redis or Valkey, alone, behind Sentinels, or as a cluster."""
+
+    id: ClassVar[str] = "redis"
+    display_name: ClassVar[str] = "Redis"
+    description: ClassVar[str] = (
+        "A Redis or Valkey server for many machines: fast, as durable as it is set up"
+    )
+    schemes: ClassVar[tuple[str, ...]] = SCHEMES
+    config_schema: type[RedisConfig] = RedisConfig
+
+    def address_of(self, url: SplitResult) -> dict[str, Any]:
+        bare = url._replace(query="", fragment="")
+        password = parse_endpoint(urlunsplit(bare)).password
+        login, at, hosts = bare.netloc.rpartition("@")
+        user = login.partition(":")[0]
+        netloc = f"{user}@{hosts}" if at and user else hosts
+        # urlunsplit would leave out the empty host of a socket's URL
+        address: dict[str, Any] = {"url": f"{bare.scheme}://{netloc}{bare.path}"}
+        return address if password is None else {**address, "password": password}
+
+    def create_store(self, config: RedisConfig, clock: Clock | None = None) -> Store:
+        return RedisStore(
+            config.url,
+            prefix=config.prefix,
+            security=Security(
+                password=_reveal(config.password),
+                sentinel_username=config.sentinel_username,
+                sentinel_password=_reveal(config.sentinel_password),
+                ca_file=config.ca_file,
+                certificate_file=config.certificate_file,
+                key_file=config.key_file,
+                verify=config.verify,
+            ),
+            limits=config.limits,
+            clock=clock,
+            patience_ms=round(config.patience_seconds * 1000),
+        )
+
+
+def _reveal(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
