@@ -35,7 +35,8 @@ from checkmate_queue.testing.clock import START, TravellingClock
 from checkmate_queue.testing.waiting import wait_until
 
 if TYPE_CHECKING:
-    from tests.servers.valkey import RedisStorage, Serve
+    from tests.servers.redis_storage import RedisStorage
+    from tests.servers.valkey import Serve
 
 pytest_plugins = ["tests.servers.valkey"]
 

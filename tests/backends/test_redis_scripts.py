@@ -26,7 +26,8 @@ from checkmate_queue.core.model import (
 from checkmate_queue.testing.clock import TravellingClock
 
 if TYPE_CHECKING:
-    from tests.servers.valkey import RedisStorage, Serve
+    from tests.servers.redis_storage import RedisStorage
+    from tests.servers.valkey import Serve
 
 pytest_plugins = ["tests.servers.valkey"]
 

@@ -198,7 +198,7 @@ async def test_the_doctor_names_dangerous_settings_and_what_does_not_open(site: 
     [
         (("stats", "nobody"), "stats: there is no queue 'nobody'; the backend has none yet\n"),
         (("stats", "--url", "nonsense"), "stats: 'nonsense' is no URL; "),
-        (("stats", "--url", "redis://x"), "stats: No registered plugin takes 'redis://'"),
+        (("stats", "--url", "postgresql://x"), "stats: No registered plugin takes 'postgresql://'"),
         (("enqueue", "q", "1", "--id", "a\nb"), "enqueue: job_id 'a\\nb' holds '\\n'"),
     ],
 )

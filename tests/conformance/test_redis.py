@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
 
 import pytest
 
 from checkmate_queue.testing.conformance import ALL_VERBS, Conformance
-
-if TYPE_CHECKING:
-    from tests.servers.valkey import RedisStorage
+from tests.servers.redis_leaks import leaks
+from tests.servers.redis_storage import RedisStorage
 
 pytest_plugins = ["tests.servers.valkey"]
 
 
 class TestRedis(Conformance, verbs=ALL_VERBS):
-    """Every rule."""
+    """Every rule; and nothing is left behind."""
 
     @pytest.fixture
-    def storage(self, redis_storage: RedisStorage) -> RedisStorage:
-        """An empty storage."""
-        return redis_storage
+    async def storage(self, redis_storage: RedisStorage) -> AsyncIterator[RedisStorage]:
+        """An empty storage; what ended in it must have left no key."""
+        yield redis_storage
+        assert await leaks(redis_storage) == []

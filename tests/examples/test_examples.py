@@ -9,8 +9,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+
+pytest_plugins = ["tests.servers.valkey"]
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -76,6 +79,12 @@ def test_it_does_on_sqlite_what_it_says(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(LINES))
 def test_it_does_in_memory_what_it_says(name: str, tmp_path: Path) -> None:
     assert_good(run(name, "--url", "memory://", cwd=tmp_path), LINES[name])
+
+
+@pytest.mark.parametrize("name", sorted(LINES))
+def test_it_does_on_redis_what_it_says(name: str, redis_url: str, tmp_path: Path) -> None:
+    url = f"{redis_url}?prefix={uuid4().hex}"
+    assert_good(run(name, "--url", url, cwd=tmp_path), LINES[name] + WHERE_IT_CAN_BE_SHARED.get(name, []))
 
 
 @pytest.mark.full

@@ -1,10 +1,10 @@
-"""Each test of the public interface runs on the memory backend and on SQLite, and leaves nothing behind."""
+"""Each test of the public interface runs on memory, SQLite and Redis, and leaves nothing behind."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,30 @@ from typing import Any
 import pytest
 
 from checkmate_queue import QueueManager
-from checkmate_queue.manager import manager as manager_module
+from checkmate_queue.manager import settings as settings_module
 from checkmate_queue.runtime.worker import RuntimeSettings
 from checkmate_queue.testing.waiting import wait_until
+from tests.servers.redis_storage import RedisStorage, running_server
 from tests.system.storages import Link, ManagerFor, Storage
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running server."""
+    with running_server(tmp_path_factory.mktemp("valkey")) as url:
+        yield url
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
+async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
     """An empty storage."""
-    return Storage(request.param, tmp_path)
+    if request.param != "redis":
+        yield Storage(request.param, tmp_path)
+        return
+    server: str = request.getfixturevalue("redis_url")
+    storage = Storage("redis", tmp_path, server)
+    yield storage
+    await RedisStorage(server, storage.prefix).destroy()
 
 
 @pytest.fixture
@@ -61,5 +75,5 @@ async def manager_for(storage: Storage) -> AsyncIterator[ManagerFor]:
 def short_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stops that wait for a second where they would wait for 30."""
     monkeypatch.setattr(
-        manager_module, "RuntimeSettings", partial(RuntimeSettings, stop_patience_seconds=1.0)
+        settings_module, "RuntimeSettings", partial(RuntimeSettings, stop_patience_seconds=1.0)
     )

@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, cast
 from urllib.parse import SplitResult
+from uuid import uuid4
 
 from checkmate_queue import BackendConfig, BackendUnavailableError, QueueManager, QueuePlugin
 from checkmate_queue.store import Clock, Store
 
-Kind = Literal["memory", "sqlite"]
+Kind = Literal["memory", "sqlite", "redis"]
 
 ALL = frozenset({"*"})
 
@@ -92,7 +93,7 @@ class LinkedPlugin(QueuePlugin[BackendConfig]):
 
     def address_of(self, url: SplitResult) -> dict[str, Any]:
         """See `QueuePlugin`."""
-        return self._inner.address_of(url)
+        return self._storage.address or self._inner.address_of(url)
 
     def create_store(self, config: BackendConfig, clock: Clock | None = None) -> Store:
         """See `QueuePlugin`."""
@@ -101,21 +102,38 @@ class LinkedPlugin(QueuePlugin[BackendConfig]):
 
 
 class Storage:
-    """What managers of one test share: a database file, or a store in memory."""
+    """What managers of one test share: a database file, a store in memory, or keys on a server."""
 
-    def __init__(self, kind: Kind, folder: Path) -> None:
+    def __init__(self, kind: Kind, folder: Path, server: str = "") -> None:
         self.kind = kind
         self.path = folder / "queue.db"
+        self.server = server
+        self.prefix = f"test-{uuid4().hex}"
         self._kept: Store | None = None
 
     @property
     def url(self) -> str:
         """What a manager of its own is given."""
-        return "memory://" if self.kind == "memory" else f"sqlite:///{self.path}"
+        match self.kind:
+            case "memory":
+                return "memory://"
+            case "sqlite":
+                return f"sqlite:///{self.path}"
+            case "redis":
+                return f"{self.server}?prefix={self.prefix}"
+
+    def url_with(self, query: str) -> str:
+        """The same with settings in its query."""
+        return f"{self.url}{'&' if '?' in self.url else '?'}{query}"
+
+    @property
+    def address(self) -> dict[str, str]:
+        """The config's fields of a server's keys."""
+        return {"url": self.server, "prefix": self.prefix} if self.kind == "redis" else {}
 
     def keep(self, make: Callable[[], Store]) -> Store:
         """A store in memory is the storage itself; one over a file is each manager's own."""
-        if self.kind == "sqlite":
+        if self.kind != "memory":
             return make()
         self._kept = self._kept or make()
         return self._kept
@@ -124,7 +142,7 @@ class Storage:
         """A manager of this storage; over `link` where given, else by its URL alone."""
         if link is None:
             return QueueManager(self.url, **options)
-        path = "" if self.kind == "memory" else f"/{self.path}"
+        path = f"/{self.path}" if self.kind == "sqlite" else ""
         manager = QueueManager(f"linked://{path}", **options)
         manager.registry.register(LinkedPlugin(self, manager.registry.get_plugin(self.kind), link))
         return manager
