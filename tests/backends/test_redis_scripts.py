@@ -339,7 +339,8 @@ async def test_damaged_record_is_claimed_and_can_be_failed(
 ) -> None:
     """X3: it says that it can't be read, and does not stop the others."""
     epoch = await store.join(QUEUE, "w", [GroupJoin("g")], LEASE)
-    await store.add(QUEUE, [numbered(2)])
+    large = b'"%b"' % (b"x" * 300)  # so that it lies apart from the record
+    await store.add(QUEUE, [[NewJob("0", large), NewJob("1", large)]])
     await client.hset(f"{redis_storage.prefix}:{{queue}}:{where}", "1", damage)
     damaged, sound = (await store.exchange(epoch, "g", 1, [], 2)).claims
     assert (damaged.record_format, sound.record_format) == (0, 1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from checkmate_queue.testing.conformance import ALL_VERBS, Conformance
@@ -13,11 +11,20 @@ from tests.servers.redis_storage import RedisStorage
 pytest_plugins = ["tests.servers.valkey"]
 
 
+class CheckedStorage(RedisStorage):
+    """What ended in it must have left no key by the end of a test."""
+
+    async def destroy(self) -> None:
+        """Remove the keys, after a look at them."""
+        found = await leaks(self)
+        await super().destroy()
+        assert found == []
+
+
 class TestRedis(Conformance, verbs=ALL_VERBS):
     """Every rule; and nothing is left behind."""
 
     @pytest.fixture
-    async def storage(self, redis_storage: RedisStorage) -> AsyncIterator[RedisStorage]:
-        """An empty storage; what ended in it must have left no key."""
-        yield redis_storage
-        assert await leaks(redis_storage) == []
+    def storage(self, redis_storage: RedisStorage) -> CheckedStorage:
+        """An empty storage."""
+        return CheckedStorage(redis_storage.url, redis_storage.prefix)

@@ -1,4 +1,4 @@
-"""What is left on a Redis server once all work is done: nothing but the queues themselves, and what failed."""
+"""What is left on a Redis server once all work is done: nothing but the queues, and what failed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def leaks(storage: RedisStorage) -> list[str]:
         except FencedError:
             fenced.append(store._connection.keys.queue(queue).removeprefix(f"{storage.prefix}:")[:-5])
             continue
-        await _finish(store, queue, clock)
+        await _finish(store, queue)
     await store.close()
     return [
         key
@@ -36,24 +36,25 @@ async def leaks(storage: RedisStorage) -> list[str]:
     ]
 
 
-async def _finish(store: RedisStore, queue: str, clock: TravellingClock) -> None:
-    for schedule in await store.schedules(queue):
+async def _finish(store: RedisStore, queue: str) -> None:
+    for schedule in await store.schedules(queue, limit=1_000_000):
         await store.drop_schedule(queue, schedule.spec.id)
     joins = [GroupJoin(group.name, group.ephemeral) for group in await store.groups(queue)]
     joins = joins or [GroupJoin("the last one")]
     epoch = await store.join(queue, "the last one", joins, _LEASE)
-    await _outlive_all(store, epoch, clock)
+    await _take_over(store, epoch)
     for join in joins:
         await _drain(store, epoch, join.name)
     await store.leave(epoch, [join.name for join in joins], unregister=True)
     await store.add(queue, [])
 
 
-async def _outlive_all(store: RedisStore, epoch: Epoch, clock: TravellingClock) -> None:
+async def _take_over(store: RedisStore, epoch: Epoch) -> None:
+    for worker in await store.workers(epoch.queue):
+        if worker.epoch != epoch.number:
+            await store.leave(Epoch(epoch.queue, worker.epoch), worker.groups)
     tick = await store.tick(epoch)
-    while tick.more or tick.lapsed or len(await store.workers(epoch.queue)) > 1:
-        clock.advance(10)
-        await store.heartbeat(epoch)
+    while tick.more or tick.lapsed:
         settled = [LapseSettlement(lapse.group, Done(lapse.claim.key)) for lapse in tick.lapsed]
         tick = await store.tick(epoch, settled)
 

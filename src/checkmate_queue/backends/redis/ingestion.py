@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkmate_queue.backends.redis.records import pack_payload
+from checkmate_queue.backends.redis.records import pack_id, pack_payload
 from checkmate_queue.core.model import Added, QueueFull
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ async def add(
     for unit in units:
         arguments.append(len(unit))
         for job in unit:
-            arguments += (job.id, _pack_options(job), pack_payload(job.data, job.metadata))
+            arguments += (pack_id(job.id), _pack_options(job), pack_payload(job.data, job.metadata))
     reply = await connection.run("add", queue, *arguments)
     return [_answer(unit, marks, limit) for unit, marks in zip(units, reply.values, strict=True)]
 

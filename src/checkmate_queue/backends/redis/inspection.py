@@ -6,7 +6,13 @@ from functools import partial
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Any
 
-from checkmate_queue.backends.redis.records import unpack_failed, unpack_job, unpack_stats, unpack_worker
+from checkmate_queue.backends.redis.records import (
+    pack_id,
+    unpack_failed,
+    unpack_job,
+    unpack_stats,
+    unpack_worker,
+)
 from checkmate_queue.core.model import GroupRecord, QueueStats
 from checkmate_queue.store import BATCH, UnknownQueueError
 
@@ -71,7 +77,7 @@ async def failed(
 
 async def job(connection: Connection, queue: str, job_id: str) -> JobRecord | None:
     """jobs.lua: the living job of an id."""
-    found = await _read_jobs(connection, queue, job_id, ())
+    found = await _read_jobs(connection, queue, pack_id(job_id), ())
     return found[0] if found else None
 
 
@@ -90,7 +96,9 @@ async def jobs(
     return found[:limit]
 
 
-async def _read_jobs(connection: Connection, queue: str, job_id: str, keys: Sequence[int]) -> list[JobRecord]:
+async def _read_jobs(
+    connection: Connection, queue: str, job_id: Argument, keys: Sequence[int]
+) -> list[JobRecord]:
     reply = await connection.run("jobs", queue, job_id, *keys)
     return [unpack_job(*row) for row in _rows(reply.values, 9)]
 

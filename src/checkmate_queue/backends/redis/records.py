@@ -34,6 +34,36 @@ if TYPE_CHECKING:
 _CLAIM_SIZE = 8
 
 
+_PACKED_UUID = 17
+
+
+def pack_id(job_id: str) -> bytes:
+    """An id as it is stored: the text, or a zero and 16 bytes for a UUID as the library makes them."""
+    if len(job_id) == 36 and job_id[14] == "7":
+        try:
+            packed = b"\0" + bytes.fromhex(job_id.replace("-", ""))
+        except ValueError:
+            return job_id.encode()
+        if unpack_id(packed) == job_id:
+            return packed
+    return job_id.encode()
+
+
+def unpack_id(packed: bytes) -> str:
+    """The id; raises `ValueError` for what is none. No text of an id contains a zero."""
+    if len(packed) == _PACKED_UUID and packed[0] == 0:
+        digits = packed[1:].hex()
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    return packed.decode()
+
+
+def _readable_id(packed: bytes) -> str:
+    try:
+        return unpack_id(packed)
+    except ValueError:
+        return packed.decode(errors="replace")
+
+
 def pack_payload(data: bytes, metadata: bytes) -> bytes:
     """Payload and metadata in one value."""
     return b"%d:%b%b" % (len(metadata), metadata, data)
@@ -98,7 +128,7 @@ def _unpack_claim(
     """A claim; one whose storage can't be read says so by its format number (X3)."""
     try:
         data, metadata = unpack_payload(packed or b"")
-        name = job_id.decode()
+        name = unpack_id(job_id)
     except ValueError:
         data, metadata, name, record_format = packed or b"", b"", job_id.decode(errors="replace"), 0
     return Claim(int(key), name, data, priority, enqueued_at, attempts, stalls, metadata, record_format)
@@ -165,7 +195,7 @@ def unpack_failed(
 ) -> FailedRecord:
     """A failed entry."""
     texts = (text.decode(errors="replace") for text in (error_type, message, traceback))
-    name = job_id.decode(errors="replace")
+    name = _readable_id(job_id)
     data = _readable_payload(packed)[0]
     return FailedRecord(
         f"{int(number):016d}", name, group.decode(), data, Failure(*texts), attempts, failed_at
@@ -191,7 +221,7 @@ def unpack_job(
     }
     return JobRecord(
         key=int(key),
-        id=job_id.decode(errors="replace"),
+        id=_readable_id(job_id),
         data=data,
         state=_overall(unclaimed == 1, groups),
         priority=priority,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkmate_queue.backends.redis.connection import Refusal
+from checkmate_queue.backends.redis.records import pack_id
 from checkmate_queue.core.errors import InvalidArgumentError, JobExistsError
 from checkmate_queue.core.model import CancelResult
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 async def cancel(connection: Connection, queue: str, job_id: str) -> CancelResult:
     """cancel.lua: remove what waits of a job, signal what runs."""
-    removed, signalled = (await connection.run("cancel", queue, job_id)).values
+    removed, signalled = (await connection.run("cancel", queue, pack_id(job_id))).values
     return CancelResult(removed, signalled)
 
 
@@ -26,7 +27,7 @@ async def set_paused(connection: Connection, queue: str, paused: bool) -> None:
 async def retry_failed(connection: Connection, queue: str, job_id: str, group: str | None) -> int:
     """retry_failed.lua: make failed entries ready again."""
     try:
-        reply = await connection.run("retry_failed", queue, job_id, group or "")
+        reply = await connection.run("retry_failed", queue, pack_id(job_id), group or "")
     except Refusal:
         raise JobExistsError(
             f"A job {job_id!r} is still in queue {queue!r}; it can be retried when that one has ended."
@@ -38,7 +39,7 @@ async def discard_failed(connection: Connection, queue: str, job_id: str | None,
     """discard_failed.lua: remove failed entries, of those there are now."""
     removed = 0
     following, last = 1, None
-    ids: tuple[Argument, ...] = () if job_id is None else (job_id,)
+    ids: tuple[Argument, ...] = () if job_id is None else (pack_id(job_id),)
     while following:
         reply = await connection.run(
             "discard_failed", queue, following, "" if last is None else last, group or "", *ids

@@ -15,8 +15,8 @@ local now, AGAIN, JOBS, PAYLOADS, DUE = queue.now, queue.AGAIN, queue.JOBS, queu
 local int, key_of, group_key = queue.int, queue.key_of, queue.group_key
 local send, read, later, count, push_all = writes.send, writes.read, writes.later, writes.count, writes.push_all
 local flush = writes.flush
-local FORMAT, JOB, DELAYED, READY, DROP = records.FORMAT, records.JOB, records.DELAYED, records.READY, records.DROP
-local pack_job = records.pack_job
+local DELAYED, READY, DROP, SMALL = records.DELAYED, records.READY, records.DROP, records.SMALL
+local pack_job, pack_fields = records.pack_job, records.pack_fields
 local enter = entry.enter
 local caught_up = catch_up.caught_up
 
@@ -118,11 +118,10 @@ local fan = readying.fan(live)
 local new = {ids = {}, payloads = {}, records = {}, lists = {}}
 
 -- The common case without making tables: a job that is ready at once.
-local function store_ready(key, id, priority, flags, expires_at, token)
+local function store_ready(key, id, priority, flags, expires_at, token, payload)
   local at = #new.records + 1
   new.records[at] = key
-  new.records[at + 1] = struct.pack(JOB, FORMAT, READY, flags, priority, now, now, expires_at, #id, #fan) .. id .. fan
-    .. token
+  new.records[at + 1] = pack_fields(READY, flags, priority, now, now, expires_at, id, fan, token, payload)
   local list = new.lists[priority]
   if not list then
     list = {}
@@ -131,7 +130,7 @@ local function store_ready(key, id, priority, flags, expires_at, token)
   list[#list + 1] = key
 end
 
-local function store_waiting(key, id, priority, flags, expires_at, token, delay)
+local function store_waiting(key, id, priority, flags, expires_at, token, payload, delay)
   local job = {
     state = DELAYED,
     flags = flags,
@@ -142,6 +141,7 @@ local function store_waiting(key, id, priority, flags, expires_at, token, delay)
     id = id,
     fan = '',
     token = token,
+    payload = payload,
   }
   if delay > 0 then
     later('HSET', JOBS, key, pack_job(job))
@@ -159,18 +159,22 @@ local function store(key, from)
     count(KEYS[1], 'expired', 1)
     return
   end
-  local id, at = ARGV[from], #new.ids + 1
+  local id, payload, at = ARGV[from], ARGV[from + 2], #new.ids + 1
   known[id] = token
   new.ids[at], new.ids[at + 1] = id, key
-  new.payloads[at], new.payloads[at + 1] = key, ARGV[from + 2]
+  if #payload > SMALL then
+    new.payloads[#new.payloads + 1] = key
+    new.payloads[#new.payloads + 1] = payload
+    payload = nil
+  end
   local expires_at = expires ~= '' and now + tonumber(expires) or 0
   if expires_at > 0 then
     later('ZADD', key_of('expiry'), int(expires_at), key)
   end
   if delay == '0' and #live > 0 then
-    store_ready(key, id, priority, flags, expires_at, token)
+    store_ready(key, id, priority, flags, expires_at, token, payload)
   else
-    store_waiting(key, id, priority, flags, expires_at, token, tonumber(delay))
+    store_waiting(key, id, priority, flags, expires_at, token, payload, tonumber(delay))
   end
   if limited then
     grow(delay ~= '0')

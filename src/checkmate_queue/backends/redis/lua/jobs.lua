@@ -47,7 +47,7 @@ local function include(key)
   end
   local due_at = job.state == records.DELAYED and tonumber(call('ZSCORE', DUE, jobs.due_member(key)) or 0) or 0
   local values = {key, job.id, job.priority, job.enqueued_at, due_at, job.expires_at,
-    job.state == records.UNCLAIMED and 1 or 0, call('HGET', PAYLOADS, key) or '', states}
+    job.state == records.UNCLAIMED and 1 or 0, job.payload or call('HGET', PAYLOADS, key) or '', states}
   for _, value in ipairs(values) do
     answer[#answer + 1] = value
   end

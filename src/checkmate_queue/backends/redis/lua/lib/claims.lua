@@ -18,19 +18,26 @@ local claims = {}
 
 local WIDTH = 8
 
--- A set of claims: keys, what was stored of each delivery, and the values of the answer, 8 for each: key, id, priority,
+-- A set of claims: keys, what was stored of each delivery, keys of those whose payload lies apart and where in the
+-- answer it goes, and the values of the answer, 8 for each: key, id, priority,
 -- enqueued_at, attempts, stalls, format, payload.
 function claims.none()
-  return {keys = {}, since = {}, sequences = {}, answer = {}}
+  return {keys = {}, since = {}, sequences = {}, answer = {}, apart = {}, apart_at = {}}
 end
 
 local function include(taken, key, raw, since, attempts, stalls, sequence)
-  local format, _, _, priority, enqueued_at, _, _, id_at, fan_at = job_fields(raw)
+  local format, _, _, priority, enqueued_at, _, _, id_at, fan_at, _, payload_at = job_fields(raw)
   local answer, position = taken.answer, #taken.keys + 1
   local at = (position - 1) * WIDTH
   taken.keys[position], taken.since[position], taken.sequences[position] = key, since, sequence
   answer[at + 1], answer[at + 2], answer[at + 3] = key, string.sub(raw, id_at, fan_at - 1), priority
   answer[at + 4], answer[at + 5], answer[at + 6], answer[at + 7] = enqueued_at, attempts, stalls, format
+  if payload_at then
+    answer[at + 8] = string.sub(raw, payload_at)
+  else
+    taken.apart[#taken.apart + 1] = key
+    taken.apart_at[#taken.apart] = at + 8
+  end
 end
 
 local function job_flags(raw)
@@ -141,8 +148,8 @@ end
 -- The answer, payloads included.
 function claims.answer(taken)
   local answer = taken.answer
-  for i, payload in ipairs(read(PAYLOADS, taken.keys)) do
-    answer[i * WIDTH] = payload
+  for i, payload in ipairs(read(PAYLOADS, taken.apart)) do
+    answer[taken.apart_at[i]] = payload
   end
   return answer
 end

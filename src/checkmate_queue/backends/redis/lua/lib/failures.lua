@@ -18,7 +18,7 @@ end
 function failures.keep(key, job, group, attempts, failure)
   local number = int(call('HINCRBY', KEYS[1], 'failures', 1))
   local occurrence = has(job.flags, OCCURRENCE)
-  local payload = call('HGET', PAYLOADS, key) or ''
+  local payload = job.payload or call('HGET', PAYLOADS, key) or ''
   local entry = {1, tonumber(key), job.id, occurrence, group, job.priority, attempts, now, has(job.flags, DROP),
     failure[1], failure[2], failure[3], payload, job.enqueued_at}
   call('HSET', key_of('failed'), number, cmsgpack.pack(entry))

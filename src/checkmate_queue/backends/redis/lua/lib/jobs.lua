@@ -36,7 +36,9 @@ end
 -- Removes the record; its id is free.
 function jobs.remove(key, job)
   later('HDEL', JOBS, key)
-  later('HDEL', PAYLOADS, key)
+  if not job.payload then
+    later('HDEL', PAYLOADS, key)
+  end
   later('HDEL', jobs.ids_key(job), job.id)
   if job.expires_at > 0 then
     later('ZREM', key_of('expiry'), key)

@@ -7,7 +7,7 @@
 local now, JOBS, PAYLOADS, int, key_of = queue.now, queue.JOBS, queue.PAYLOADS, queue.int, queue.key_of
 local later, count, push = writes.later, writes.count, writes.push
 local UNCLAIMED, READY, OCCURRENCE, DROP = records.UNCLAIMED, records.READY, records.OCCURRENCE, records.DROP
-local has, pack_job = records.has, records.pack_job
+local has, pack_job, SMALL = records.has, records.pack_job, records.SMALL
 
 local readying = {}
 
@@ -59,10 +59,14 @@ function readying.make_ready(key, job, gids)
   end
 end
 
--- Stores the payload and the id of a new job.
+-- Stores the payload and the id of a new job; a small payload goes into its record.
 function readying.create(key, job, payload)
   later('HSET', jobs.ids_key(job), job.id, key)
-  later('HSET', PAYLOADS, key, payload)
+  if #payload <= SMALL then
+    job.payload = payload
+  else
+    later('HSET', PAYLOADS, key, payload)
+  end
   if job.expires_at > 0 then
     later('ZADD', key_of('expiry'), int(job.expires_at), key)
   end
