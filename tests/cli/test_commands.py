@@ -145,7 +145,7 @@ async def test_groups_are_listed_renamed_and_dropped(site: Site) -> None:
     await site.call("groups", "rename", "work", "old name", "new name")
     assert "new name" in await site.call("groups", "list", "work")
     assert "'old name'" in await site.call("groups", "drop", "work", "old name", "--yes", code=1)
-    assert "1 deliveries wait" in await site.call("groups", "drop", "work", "new name", code=1)
+    assert "1 delivery waits" in await site.call("groups", "drop", "work", "new name", code=1)
     assert site.run("groups", "drop", "work", "new name", "--yes") == "new name was dropped\n"
     assert await site.call_json("groups", "list") == []
 
@@ -167,8 +167,8 @@ async def test_the_doctor_finds_nothing_then_what_is_wrong(site: Site) -> None:
         found = {(f["check"], f["status"]): f["message"] for f in ill}
     assert "has been waiting" in found["queue work", "problem"]
     assert "it is paused" in found["queue work", "problem"]
-    assert "no worker while other groups have; 1 deliveries wait" in found["group work/gone", "problem"]
-    assert "1 jobs wait for a first consumer group" in found["queue unheard", "warning"]
+    assert "no worker while other groups have; 1 delivery waits" in found["group work/gone", "problem"]
+    assert "1 job waits for a first consumer group" in found["queue unheard", "warning"]
 
 
 def doctor(site: Site, *arguments: str) -> str:

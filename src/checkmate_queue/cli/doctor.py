@@ -20,7 +20,7 @@ from checkmate_queue import (
 )
 from checkmate_queue.cli.command import explain, one_line
 from checkmate_queue.cli.options import Json, Url
-from checkmate_queue.cli.output import show, show_json, span, table
+from checkmate_queue.cli.output import WAITING, counted, show, show_json, span, table
 from checkmate_queue.cli.session import visit
 
 CLOCK_TOLERANCE_SECONDS = 2.0
@@ -149,7 +149,11 @@ def _age(patient: Patient, max_age: float) -> Iterator[Finding]:
     elif patient.paused:
         yield Finding(where, "warning", "is paused")
     if patient.stats.unclaimed:
-        yield Finding(where, "warning", f"{patient.stats.unclaimed:,} jobs wait for a first consumer group")
+        yield Finding(
+            where,
+            "warning",
+            f"{counted(patient.stats.unclaimed, 'job waits', 'jobs wait')} for a first consumer group",
+        )
 
 
 def _groups(patient: Patient) -> Iterator[Finding]:
@@ -158,15 +162,16 @@ def _groups(patient: Patient) -> Iterator[Finding]:
         if group.workers or group.ephemeral:
             continue
         waiting = patient.stats.groups[group.name].pending if group.name in patient.stats.groups else 0
+        waits = counted(waiting, *WAITING)
         where = f"group {patient.name}/{group.name}"
         if attended:
             yield Finding(
                 where,
                 "problem",
-                f"has no worker while other groups have; {waiting:,} deliveries wait, and it will be dropped",
+                f"has no worker while other groups have; {waits}, and it will be dropped",
             )
         elif waiting:
-            yield Finding(where, "problem", f"has no worker, and {waiting:,} deliveries wait")
+            yield Finding(where, "problem", f"has no worker, and {waits}")
 
 
 def _workers(patient: Patient) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from rich.progress import Progress
 from checkmate_queue import FailedJob, JobExistsError, Queue, QueueManager
 from checkmate_queue.cli.command import Command, CommandError, visible
 from checkmate_queue.cli.options import JobName, Json, Limit, QueueName, Url, Yes
-from checkmate_queue.cli.output import brief, confirmed, console, facts, show, show_json, table
+from checkmate_queue.cli.output import brief, confirmed, console, counted, facts, show, show_json, table
 from checkmate_queue.cli.session import known_queue, visit
 
 app = typer.Typer(help="Look at what failed, run it again, or remove it.", rich_markup_mode=None)
@@ -106,7 +106,9 @@ def retry(
         "in_use": [job_id for job_id, count in done.items() if count is None],
         "unknown": [job_id for job_id, count in done.items() if count == 0],
     }
-    _conclude(report, as_json, f"{report['deliveries']:,} deliveries are ready again")
+    _conclude(
+        report, as_json, f"{counted(report['deliveries'], 'delivery is', 'deliveries are')} ready again"
+    )
 
 
 @app.command("discard", cls=Command)
@@ -129,7 +131,7 @@ def discard(
         "deliveries": sum(count or 0 for count in done.values()),
         "unknown": [job_id for job_id, count in done.items() if count == 0],
     }
-    _conclude(report, as_json, f"{report['deliveries']:,} entries were removed")
+    _conclude(report, as_json, f"{counted(report['deliveries'], 'entry was', 'entries were')} removed")
 
 
 def _in_bulk(
@@ -154,7 +156,7 @@ def _in_bulk(
             chosen = {entry.job_id: None async for entry in _entries(jobs, group)}
             if not chosen:
                 return {}
-            confirmed(f"{verb} {len(chosen):,} failed jobs of queue {queue!r}?", yes)
+            confirmed(f"{verb} {counted(len(chosen), 'failed job', 'failed jobs')} of queue {queue!r}?", yes)
         done: dict[str, int | None] = {}
         screen = console(stderr=True)
         with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:

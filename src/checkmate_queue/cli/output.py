@@ -19,6 +19,7 @@ from checkmate_queue.cli.command import CommandError, visible
 PIPE_WIDTH = 500
 SHORT = 60
 NONE = "-"
+WAITING = ("delivery waits", "deliveries wait")
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -87,6 +88,11 @@ def span(seconds: float | None) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s" if seconds >= 1 or not seconds else f"{seconds:.1f} s"
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number of something, in the grammar that it asks for."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def confirmed(question: str, yes: bool) -> None:
