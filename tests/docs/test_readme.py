@@ -46,7 +46,8 @@ async def test_its_worker_runs_and_every_command_that_it_shows_does_what_it_says
     (worker,) = [command for command in shown if " worker " in command]
     setting = [command for command in shown if command.startswith("export ")]
     environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    environment.update(command.removeprefix("export ").split("=", 1) for command in setting)
+    for name, _, value in (command.removeprefix("export ").partition("=") for command in setting):
+        environment[name] = value
     log = tmp_path / "worker.log"
 
     def run(command: str) -> str:

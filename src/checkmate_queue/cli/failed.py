@@ -101,14 +101,13 @@ def retry(
             return None
 
     done = _in_bulk(queue, url, ids, everything, group, yes, "Retry", again)
+    deliveries = sum(count or 0 for count in done.values())
     report = {
-        "deliveries": sum(count or 0 for count in done.values()),
+        "deliveries": deliveries,
         "in_use": [job_id for job_id, count in done.items() if count is None],
         "unknown": [job_id for job_id, count in done.items() if count == 0],
     }
-    _conclude(
-        report, as_json, f"{counted(report['deliveries'], 'delivery is', 'deliveries are')} ready again"
-    )
+    _conclude(report, as_json, f"{counted(deliveries, 'delivery is', 'deliveries are')} ready again")
 
 
 @app.command("discard", cls=Command)
@@ -127,11 +126,12 @@ def discard(
         return await jobs.discard_failed(job_id, group)
 
     done = _in_bulk(queue, url, ids, everything, group, yes, "Discard", away)
+    deliveries = sum(count or 0 for count in done.values())
     report = {
-        "deliveries": sum(count or 0 for count in done.values()),
+        "deliveries": deliveries,
         "unknown": [job_id for job_id, count in done.items() if count == 0],
     }
-    _conclude(report, as_json, f"{counted(report['deliveries'], 'entry was', 'entries were')} removed")
+    _conclude(report, as_json, f"{counted(deliveries, 'entry was', 'entries were')} removed")
 
 
 def _in_bulk(
