@@ -47,3 +47,19 @@ def test_where_the_kernel_tells_nothing_nothing_is_said(tmp_path: Path) -> None:
 def test_this_machines_list_is_understood(tmp_path: Path) -> None:
     plugin = SqlitePlugin()
     assert plugin.dangers(plugin.validate({"path": str(tmp_path / "queue.db")})) == ()
+
+
+def test_what_is_not_there_is_said_without_making_it(tmp_path: Path) -> None:
+    plugin = SqlitePlugin()
+
+    def absence(name: str) -> str | None:
+        return plugin.absence(plugin.validate({"path": str(tmp_path / name)}))
+
+    assert (
+        absence("queue.db") == f"there is no file '{tmp_path / 'queue.db'}'; a worker, or enqueue, makes it"
+    )
+    assert absence("a/b") == f"there is no folder '{tmp_path / 'a'}'; make it, or name another path"
+    (tmp_path / "queue.db").touch()
+    assert absence("queue.db") is None
+    assert absence("n" * 300) is None  # what can't be looked at may be there; opening it tells more
+    assert [each.name for each in tmp_path.iterdir()] == ["queue.db"]

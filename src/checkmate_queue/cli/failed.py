@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -157,14 +159,26 @@ def _in_bulk(
             if not chosen:
                 return {}
             confirmed(f"{verb} {counted(len(chosen), 'failed job', 'failed jobs')} of queue {queue!r}?", yes)
-        done: dict[str, int | None] = {}
         screen = console(stderr=True)
         with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
-            for job_id in progress.track(chosen, description=verb):
-                done[job_id] = await treat(jobs, job_id)
-        return done
+            return await _one_by_one(progress.track(list(chosen), description=verb), partial(treat, jobs))
 
     return visit(url, work)
+
+
+async def _one_by_one(
+    ids: Iterable[str], treat: Callable[[str], Awaitable[int | None]]
+) -> dict[str, int | None]:
+    """Treat each; raises `CommandError` that says how far it came when it is interrupted."""
+    done: dict[str, int | None] = {}
+    for job_id in ids:
+        treatment = asyncio.ensure_future(treat(job_id))
+        try:
+            done[job_id] = await asyncio.shield(treatment)
+        except asyncio.CancelledError:
+            done[job_id] = await treatment
+            raise CommandError(f"interrupted after {counted(len(done), 'job', 'jobs')}") from None
+    return done
 
 
 async def _entries(jobs: Queue[Any], group: str | None) -> AsyncIterator[FailedJob]:

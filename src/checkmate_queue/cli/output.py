@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -101,7 +102,12 @@ def confirmed(question: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise CommandError(f"{question} Nobody can be asked here; say --yes")
-    typer.confirm(question, abort=True, err=True)
+    # An event loop takes Ctrl-C for its tasks, which do not run while somebody is asked.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        typer.confirm(question, abort=True, err=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _cell(value: object) -> Text:

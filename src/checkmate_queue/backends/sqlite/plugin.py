@@ -48,10 +48,14 @@ class SqlitePlugin(QueuePlugin[SqliteConfig]):
 
     def absence(self, config: SqliteConfig) -> str | None:
         place = Path(config.path).absolute()
-        if not place.parent.is_dir():
+        try:
+            place.stat()
+        except FileNotFoundError:
+            if place.parent.is_dir():
+                return f"there is no file '{place}'; a worker, or enqueue, makes it"
             return f"there is no folder '{place.parent}'; make it, or name another path"
-        if not place.exists():
-            return f"there is no file '{place}'; a worker, or enqueue, makes it"
+        except OSError:
+            return None  # it may be there, for others; opening says so
         return None
 
     def dangers(self, config: SqliteConfig) -> Sequence[str]:
