@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shlex
 import subprocess
 from datetime import datetime
 
@@ -112,6 +114,30 @@ async def test_what_failed_is_listed_shown_retried_and_discarded(site: Site) -> 
     assert site.run_json("failed", "discard", "work", "--all", "--yes") == {"deliveries": 2, "unknown": []}
     assert await site.call_json("failed", "list", "work") == []
     assert await site.call("failed", "retry", "work", "--all") == "0 deliveries are ready again\n"
+
+
+async def test_a_list_that_is_cut_off_says_how_to_go_on(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await fail(site, "one", "two", "three")
+    for number in range(3):
+        await site.call("enqueue", "work", str(number), "--id", f"job {number}")
+
+    def listed(*arguments: str) -> tuple[list[str], str]:
+        assert execute(app, [*arguments, "--url", site.url]) == 0
+        shown = capsys.readouterr()
+        return [line.split("  ")[0] for line in shown.out.splitlines()[1:]], shown.err
+
+    for command, first, second in (
+        (["failed", "list", "work", "--limit", "2"], ["three", "two"], ["one"]),
+        (["jobs", "list", "work", "--limit", "2"], ["job 0", "job 1"], ["job 2"]),
+    ):
+        seen, said = await asyncio.to_thread(listed, *command)
+        assert seen == first
+        assert said.startswith("there is more: --after ") and said.count("\n") == 1
+        after = shlex.split(said)[-1]
+        assert await asyncio.to_thread(listed, *command, "--after", after) == (second, "")
+        assert (await asyncio.to_thread(listed, *command[:3], "--limit", "3"))[1] == ""
 
 
 async def test_recurring_jobs_are_listed_shown_run_and_cancelled(site: Site) -> None:

@@ -12,8 +12,18 @@ from rich.progress import Progress
 
 from checkmate_queue import FailedJob, JobExistsError, Queue, QueueManager
 from checkmate_queue.cli.command import Command, CommandError, visible
-from checkmate_queue.cli.options import JobName, Json, Limit, QueueName, Url, Yes
-from checkmate_queue.cli.output import brief, confirmed, console, counted, facts, show, show_json, table
+from checkmate_queue.cli.options import MOST, JobName, Json, Limit, QueueName, Url, Yes
+from checkmate_queue.cli.output import (
+    brief,
+    confirmed,
+    console,
+    counted,
+    facts,
+    mention_rest,
+    show,
+    show_json,
+    table,
+)
 from checkmate_queue.cli.session import known_queue, visit
 
 app = typer.Typer(help="Look at what failed, run it again, or remove it.", rich_markup_mode=None)
@@ -41,15 +51,20 @@ def list_failed(
     """List failed deliveries, the newest first."""
 
     async def read(manager: QueueManager) -> list[FailedJob]:
-        return await (await known_queue(manager, queue)).list_failed(group, limit=limit, after=after)
+        return await (await known_queue(manager, queue)).list_failed(
+            group, limit=min(limit + 1, MOST), after=after
+        )
 
-    entries = visit(url, read)
+    found = visit(url, read)
+    entries = found[:limit]
     if as_json:
         show_json(entries)
         return
     columns = ("job", "group", "failed", "attempts", "error", "data")
     rows = ([e.job_id, e.consumer_group, e.failed_at, e.attempts, _error(e), brief(e.data)] for e in entries)
     show(table(columns, rows))
+    if entries:
+        mention_rest(found[limit:], after=entries[-1].entry_id)
 
 
 @app.command("show", cls=Command)

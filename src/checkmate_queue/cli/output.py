@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from checkmate_queue.cli.command import CommandError, visible
+from checkmate_queue.cli.command import CommandError, say, visible
 
 PIPE_WIDTH = 500
 SHORT = 60
@@ -94,6 +95,12 @@ def span(seconds: float | None) -> str:
 def counted(number: int, one: str, many: str) -> str:
     """A number of something, in the grammar that it asks for."""
     return f"{number:,} {one if number == 1 else many}"
+
+
+def mention_rest(rest: Sequence[object], after: str) -> None:
+    """Say how a list goes on, where it was cut off before the rest."""
+    if rest:
+        say(f"there is more: --after {shlex.quote(after)}")
 
 
 def confirmed(question: str, yes: bool) -> None:
