@@ -186,11 +186,8 @@ async def test_two_groups_that_could_not_be_left_are_both_remembered(
         away.remove("two")
 
         async def left_two() -> bool:
-            return {group.name: group.workers for group in await store.groups("q")} == {
-                "one": 1,
-                "two": 0,
-                "other": 1,
-            }
+            workers: dict[str, int] = {group.name: group.workers for group in await store.groups("q")}
+            return workers["two"] == 0
 
         await wait_until(left_two, description="the second group is left", timeout=20)
         with pytest.raises(BackendUnavailableError, match="leave groups first"):
