@@ -13,7 +13,7 @@ import pytest
 
 from checkmate_queue import QueueManager
 from checkmate_queue.manager import settings as settings_module
-from checkmate_queue.runtime.worker import RuntimeSettings
+from checkmate_queue.runtime.settings import RuntimeSettings
 from checkmate_queue.testing.waiting import wait_until
 from tests.servers.redis_storage import RedisStorage, running_server
 from tests.system.storages import Link, ManagerFor, Storage
