@@ -216,3 +216,15 @@ CREATE TABLE outcome (
     last text,
     PRIMARY KEY (queue_id, schedule)
 ) WITH (fillfactor = 50);
+
+-- When somebody last found nothing to do at a queue; it is written only for whoever may have to be woken.
+CREATE UNLOGGED TABLE sleeper (
+    queue_id integer PRIMARY KEY,
+    at bigint NOT NULL
+) WITH (fillfactor = 20);
+
+CREATE TABLE setting (
+    key text COLLATE "C" PRIMARY KEY,
+    value text NOT NULL,
+    version bigint NOT NULL
+);

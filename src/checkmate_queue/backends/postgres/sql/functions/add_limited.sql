@@ -2,7 +2,7 @@
 --
 -- One caller at a time, or two might take the same room.
 CREATE OR REPLACE FUNCTION add_limited(
-    p_queue integer, p_now bigint, p_limit bigint, p_units integer[],
+    p_queue integer, p_now bigint, p_unclaimed_ms bigint, p_limit bigint, p_units integer[],
     p_ids text[], p_data bytea[], p_metadata bytea[], p_priorities integer[], p_delays bigint[],
     p_expiries bigint[], p_drops boolean[], p_tokens text[],
     OUT o_created boolean[], OUT o_keys bigint[], OUT o_outcomes text[], OUT o_tallies tally[]
@@ -25,13 +25,13 @@ BEGIN
         SELECT min(u.ord)::integer AS first, max(u.ord)::integer AS last
         FROM unnest(p_units) WITH ORDINALITY u(unit, ord) GROUP BY u.unit ORDER BY u.unit
     LOOP
-        v_new := count_new(p_queue, p_now, p_ids[v_unit.first : v_unit.last]);
+        v_new := count_new(p_queue, p_now, p_unclaimed_ms, p_ids[v_unit.first : v_unit.last]);
         IF v_new > 0 AND v_size + v_new > p_limit THEN
             o_created := o_created || array_fill(NULL::boolean, ARRAY[v_unit.last - v_unit.first + 1]);
             CONTINUE;
         END IF;
         v_stored := add_unit(
-            p_queue, p_now, v_groups,
+            p_queue, p_now, p_unclaimed_ms, v_groups,
             p_ids[v_unit.first : v_unit.last], p_data[v_unit.first : v_unit.last],
             p_metadata[v_unit.first : v_unit.last], p_priorities[v_unit.first : v_unit.last],
             p_delays[v_unit.first : v_unit.last], p_expiries[v_unit.first : v_unit.last],

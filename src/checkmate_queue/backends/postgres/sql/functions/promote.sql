@@ -18,11 +18,7 @@ BEGIN
     o_tallies := '{}';
     SELECT
         EXISTS (SELECT FROM delivery d WHERE d.queue_id = p_queue AND d.state >= 3 AND d.at <= p_now),
-        EXISTS (SELECT FROM delivery d WHERE d.queue_id = p_queue AND d.expires_at <= p_now) OR EXISTS (
-            SELECT FROM (
-                SELECT d.at FROM delivery d WHERE d.queue_id = p_queue AND d.state = 2 ORDER BY d.place LIMIT 1
-            ) u WHERE u.at <= p_now - p_unclaimed_ms
-        )
+        has_late(p_queue, p_now, p_unclaimed_ms)
     INTO v_due, v_late;
     IF NOT (v_due OR v_late) THEN
         RETURN;

@@ -1,7 +1,7 @@
 -- See Scheduling.put_schedule. Only a replacement needs the queue for itself; raises 40001, to be repeated,
 -- where another caller's schedule came in between.
 CREATE OR REPLACE FUNCTION put_schedule(
-    p_queue text, p_now bigint, p_slot integer, p_id text, p_data bytea, p_definition text, p_timing text,
+    p_queue text, p_now bigint, p_slot integer, p_unclaimed_ms bigint, p_id text, p_data bytea, p_definition text, p_timing text,
     p_first_at bigint, p_interval double precision, p_cron text, p_timezone text, p_priority integer,
     p_misfire text, p_overlap boolean, p_drop boolean
 ) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT
@@ -26,6 +26,7 @@ BEGIN
     IF FOUND THEN
         INSERT INTO outcome (queue_id, schedule) VALUES (v.o_queue, p_id)
         ON CONFLICT (queue_id, schedule) DO UPDATE SET last = NULL;
+        PERFORM wake(v.o_queue);
         RETURN;
     END IF;
     SELECT s.definition, s.timing INTO v_old FROM schedule s WHERE s.queue_id = v.o_queue AND s.id = p_id;
@@ -42,5 +43,6 @@ BEGIN
         interval_seconds = p_interval, cron_pattern = p_cron, timezone = p_timezone, priority = p_priority,
         misfire = p_misfire, overlap = p_overlap, drop_unclaimed = p_drop, first_at = p_first_at
     WHERE s.queue_id = v.o_queue AND s.id = p_id;
-    PERFORM note_counts(v.o_queue, p_slot, cancel_waiting(v.o_queue, p_id));
+    PERFORM wake(v.o_queue);
+    PERFORM note_counts(v.o_queue, p_slot, cancel_waiting(v.o_queue, v.o_now, p_unclaimed_ms, p_id));
 END $$;

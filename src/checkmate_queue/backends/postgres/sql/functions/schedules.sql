@@ -10,6 +10,9 @@ DECLARE
     v_queue integer := (SELECT q.id FROM queue q WHERE q.name = p_queue);
     v_ids text[] := p_ids;
 BEGIN
+    IF v_queue IS NULL THEN
+        RAISE EXCEPTION 'unknown queue' USING ERRCODE = 'CQ001';
+    END IF;
     IF v_ids IS NULL THEN
         v_ids := ARRAY(
             SELECT s.id FROM schedule s WHERE s.queue_id = v_queue AND s.id > p_after ORDER BY s.id LIMIT p_limit

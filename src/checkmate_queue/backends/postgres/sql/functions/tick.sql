@@ -81,4 +81,5 @@ BEGIN
     o_more := o_more OR cardinality(o_due) >= 1000 OR coalesce(cardinality(o_keys), 0) >= 1000;
     o_pending := pending(v_queue);
     o_next := next_event(v_queue, p_epoch, p_unclaimed_ms);
+    PERFORM doze(v_queue);
 END $$;
