@@ -24,7 +24,13 @@ def _sqlite() -> QueuePlugin[Any]:
     return SqlitePlugin()
 
 
-_BUILT_IN: tuple[Callable[[], QueuePlugin[Any]], ...] = (_memory, _sqlite)
+def _postgres() -> QueuePlugin[Any]:
+    from checkmate_queue.backends.postgres.plugin import PostgresPlugin
+
+    return PostgresPlugin()
+
+
+_BUILT_IN: tuple[Callable[[], QueuePlugin[Any]], ...] = (_memory, _sqlite, _postgres)
 
 
 def discover() -> QueuePluginRegistry:

@@ -94,13 +94,15 @@ class QueuePlugin(ABC, Generic[C]):
     description: ClassVar[str]
     schemes: ClassVar[tuple[str, ...]]
     """The URL schemes that name this engine, such as `("sqlite",)`."""
+    address_parameters: ClassVar[frozenset[str]] = frozenset()
+    """What a URL's query may hold besides settings: parts of the address, which `address_of` reads."""
     config_version: ClassVar[int] = 1
     migrations: ClassVar[tuple[Migration, ...]] = ()
     config_schema: type[C]
 
     @abstractmethod
     def address_of(self, url: SplitResult) -> dict[str, Any]:
-        """The config fields that a URL's own parts give; its query is read elsewhere.
+        """The config fields that a URL's own parts give; settings in its query are read elsewhere.
 
         Raises `ConfigError` for an address that can't be meant.
         """
@@ -120,7 +122,8 @@ class QueuePlugin(ABC, Generic[C]):
     def _explain(self, item: Any) -> str:
         name = ".".join(str(part) for part in item["loc"]) or "config"
         if item["type"] == "extra_forbidden":
-            known = ", ".join(sorted(self.config_schema.model_fields))
+            fields = self.config_schema.model_fields
+            known = ", ".join(sorted(field.alias or name for name, field in fields.items()))
             return f"there is no setting {name!r}; there are: {known}"
         field = self.config_schema.model_fields.get(str(item["loc"][0])) if item["loc"] else None
         if field is None or "Secret" in repr(field.annotation):

@@ -1,8 +1,7 @@
 """PostgreSQL as a backend (15 and newer), through asyncpg.
 
 Every verb is one call of a PL/pgSQL function of the same name, so one round trip and one short transaction;
-`sql/functions/` has one a file. Not built yet: the wake-up by LISTEN and NOTIFY (the runtime looks every
-second), inspection and repair, and settings.
+`sql/functions/` has one a file. Those who sleep are told by NOTIFY, as a hint.
 
 Locks, in the order in which a transaction takes them; what is not listed is never waited for:
 

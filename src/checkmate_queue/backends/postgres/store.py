@@ -14,7 +14,9 @@ from checkmate_queue.backends.postgres.arguments import (
 from checkmate_queue.backends.postgres.connection import Connections
 from checkmate_queue.backends.postgres.inspection import Inspection
 from checkmate_queue.backends.postgres.repair import Repair
+from checkmate_queue.backends.postgres.server import Server
 from checkmate_queue.backends.postgres.statements import call, statement
+from checkmate_queue.backends.postgres.waker import Waker
 from checkmate_queue.core.model import (
     AbandonedGroup,
     Added,
@@ -55,12 +57,19 @@ class PostgresStore(Inspection, Repair):
         self,
         dsn: str,
         *,
+        password: str | None = None,
         schema: str = "checkmate_queue",
         limits: StoreLimits = _DEFAULT_LIMITS,
         clock: Clock | None = None,
         patience_ms: Millis = 5000,
+        max_connections: int = 10,
+        migrate: bool = True,
     ) -> None:
-        super().__init__(Connections(dsn, schema, patience_ms), schema, limits, clock)
+        patience = patience_ms / 1000
+        server = Server(dsn, password, max(patience, 1.0))
+        connections = Connections(server, schema, patience, max_connections, migrate)
+        super().__init__(connections, schema, limits, clock)
+        self._waker = Waker(server, schema)
 
     # -- lifecycle -----------------------------------------------------------------------------------
 
@@ -72,6 +81,7 @@ class PostgresStore(Inspection, Repair):
 
     async def close(self) -> None:
         """See `Lifecycle.close`."""
+        await self._waker.stop()
         await self._connections.close()
 
     async def ping(self) -> Millis:
@@ -83,7 +93,8 @@ class PostgresStore(Inspection, Repair):
         await self._call("register", queue, self._now())
 
     def listen(self, on_news: News) -> None:
-        """See `Lifecycle.listen`: this store never calls it."""
+        """See `Lifecycle.listen`."""
+        self._waker.start(on_news)
 
     # -- the way in ----------------------------------------------------------------------------------
 

@@ -1,4 +1,5 @@
--- Note that somebody found nothing to do at a queue and goes to sleep; the last thing of a transaction.
+-- Note that somebody found less to do at a queue than it could, and goes to sleep; the last thing of a
+-- transaction.
 CREATE OR REPLACE FUNCTION doze(p_queue integer) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_now bigint := (extract(epoch FROM clock_timestamp()) * 1000)::bigint;

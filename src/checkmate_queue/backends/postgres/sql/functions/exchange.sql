@@ -100,7 +100,7 @@ BEGIN
     IF v_claimed = 0 AND cardinality(v_keys) = 0 AND cardinality(v_tallies) = 0 THEN
         PERFORM set_config('synchronous_commit', 'off', true);  -- nothing but a lease to lose
     END IF;
-    IF p_want > 0 AND v_claimed = 0 THEN
+    IF v_claimed < p_want THEN
         PERFORM doze(v_me.o_queue);
     END IF;
 END $$;
