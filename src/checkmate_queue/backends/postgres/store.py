@@ -205,7 +205,7 @@ class PostgresStore(Inspection, Repair):
 
     async def put_schedule(self, queue: str, spec: NewSchedule) -> Schedule:
         """See `Scheduling.put_schedule`."""
-        await self._call(
+        row = await self._call(
             "put_schedule",
             *(
                 queue,
@@ -221,7 +221,7 @@ class PostgresStore(Inspection, Repair):
             *(spec.interval_seconds, spec.cron_pattern, spec.timezone, spec.priority, spec.misfire),
             *(spec.overlap, spec.unclaimed == "drop"),
         )
-        return (await self.schedules(queue, [spec.id]))[0]
+        return schedule_of(row)
 
     async def drop_schedule(self, queue: str, schedule_id: str) -> bool:
         """See `Scheduling.drop_schedule`."""

@@ -209,6 +209,27 @@ CREATE TABLE schedule (
 ) WITH (fillfactor = 70);
 CREATE INDEX schedule_next ON schedule (queue_id, next_at) WHERE next_at IS NOT NULL;
 
+-- A schedule as it is read.
+CREATE TYPE plan AS (
+    id text,
+    revision bigint,
+    anchor bigint,
+    next_at bigint,
+    last_run_at bigint,
+    last_outcome text,
+    data bytea,
+    definition text,
+    timing text,
+    interval_seconds double precision,
+    cron_pattern text,
+    timezone text,
+    priority integer,
+    misfire text,
+    overlap boolean,
+    drop_unclaimed boolean,
+    first_at bigint
+);
+
 -- Apart from `schedule`, so that settling never waits for one that fires.
 CREATE TABLE outcome (
     queue_id integer NOT NULL,

@@ -1,5 +1,5 @@
 -- End the deliveries of a schedule's jobs that were never claimed (R4, R7): as cancelled, or as expired what had
--- expired before. Called with the queue locked.
+-- expired before. Called with the schedule locked, so that it makes no more; a claim under way is waited for.
 CREATE OR REPLACE FUNCTION cancel_waiting(
     p_queue integer, p_now bigint, p_unclaimed_ms bigint, p_schedule text
 ) RETURNS tally[] LANGUAGE plpgsql AS $$

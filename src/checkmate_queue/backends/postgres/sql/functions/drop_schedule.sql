@@ -1,4 +1,4 @@
--- See Scheduling.drop_schedule. Needs the queue for itself.
+-- See Scheduling.drop_schedule.
 CREATE OR REPLACE FUNCTION drop_schedule(
     p_queue text, p_now bigint, p_slot integer, p_unclaimed_ms bigint, p_id text, OUT o_known boolean
 ) LANGUAGE plpgsql SET search_path FROM CURRENT
@@ -6,7 +6,7 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cach
 DECLARE
     v record;
 BEGIN
-    v := enter(p_queue, p_now, true);
+    v := enter(p_queue, p_now, false);
     DELETE FROM schedule s WHERE s.queue_id = v.o_queue AND s.id = p_id;
     o_known := FOUND;
     IF o_known THEN
