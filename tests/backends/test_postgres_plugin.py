@@ -147,7 +147,7 @@ async def test_the_listener_comes_back(postgres_storage: PostgresStorage) -> Non
 
     async def listeners() -> set[int]:
         rows = await database.fetch(
-            "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN %checkmate_queue_%' AND pid <> pg_backend_pid()"
+            "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
         )
         return {row["pid"] for row in rows}
 

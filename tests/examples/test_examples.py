@@ -9,8 +9,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.servers.postgres import PostgresStorage
+
+pytest_plugins = ["tests.servers.postgres"]
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -76,6 +82,15 @@ def test_it_does_on_sqlite_what_it_says(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(LINES))
 def test_it_does_in_memory_what_it_says(name: str, tmp_path: Path) -> None:
     assert_good(run(name, "--url", "memory://", cwd=tmp_path), LINES[name])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", sorted(LINES))
+def test_it_does_on_postgresql_what_it_says(
+    name: str, tmp_path: Path, postgres_storage: PostgresStorage
+) -> None:
+    lines = LINES[name] + WHERE_IT_CAN_BE_SHARED.get(name, [])
+    assert_good(run(name, "--url", postgres_storage.manager_url, cwd=tmp_path), lines)
 
 
 @pytest.mark.full

@@ -1,4 +1,7 @@
-"""Each test of the public interface runs on the memory backend and on SQLite, and leaves nothing behind."""
+"""Each test of the public interface runs on every backend, and leaves nothing behind.
+
+On PostgreSQL with `make test-full`.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,16 @@ from checkmate_queue.testing.waiting import wait_until
 from tests.system.storages import Link, ManagerFor, Storage
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+def pytest_configure(config: pytest.Config) -> None:
+    """The server's fixtures; it starts when a test asks for it."""
+    config.pluginmanager.import_plugin("tests.servers.postgres")
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.full)])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     """An empty storage."""
-    return Storage(request.param, tmp_path)
+    server = request.getfixturevalue("postgres_storage") if request.param == "postgres" else None
+    return Storage(request.param, tmp_path, server)
 
 
 @pytest.fixture

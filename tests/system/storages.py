@@ -5,13 +5,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast
 from urllib.parse import SplitResult
 
 from checkmate_queue import BackendConfig, BackendUnavailableError, QueueManager, QueuePlugin
+from checkmate_queue.backends.postgres.plugin import PostgresPlugin
 from checkmate_queue.store import Clock, Store
 
-Kind = Literal["memory", "sqlite"]
+if TYPE_CHECKING:
+    from tests.servers.postgres import PostgresStorage
+
+Kind = Literal["memory", "sqlite", "postgres"]
 
 ALL = frozenset({"*"})
 
@@ -83,16 +87,18 @@ class LinkedPlugin(QueuePlugin[BackendConfig]):
     display_name: ClassVar[str] = "Linked"
     description: ClassVar[str] = "A backend at the other end of a line"
     schemes: ClassVar[tuple[str, ...]] = ("linked",)
+    address_parameters: ClassVar[frozenset[str]] = PostgresPlugin.address_parameters
 
     def __init__(self, storage: Storage, inner: QueuePlugin[Any], link: Link) -> None:
         self.config_schema = inner.config_schema
+        self._schemes = inner.schemes
         self._storage = storage
         self._inner = inner
         self._link = link
 
     def address_of(self, url: SplitResult) -> dict[str, Any]:
         """See `QueuePlugin`."""
-        return self._inner.address_of(url)
+        return self._inner.address_of(url._replace(scheme=self._schemes[0]))
 
     def create_store(self, config: BackendConfig, clock: Clock | None = None) -> Store:
         """See `QueuePlugin`."""
@@ -101,21 +107,24 @@ class LinkedPlugin(QueuePlugin[BackendConfig]):
 
 
 class Storage:
-    """What managers of one test share: a database file, or a store in memory."""
+    """What managers of one test share: a database, or a store in memory."""
 
-    def __init__(self, kind: Kind, folder: Path) -> None:
+    def __init__(self, kind: Kind, folder: Path, server: PostgresStorage | None = None) -> None:
         self.kind = kind
+        self.server = server
         self.path = folder / "queue.db"
         self._kept: Store | None = None
 
     @property
     def url(self) -> str:
         """What a manager of its own is given."""
+        if self.server is not None:
+            return self.server.manager_url
         return "memory://" if self.kind == "memory" else f"sqlite:///{self.path}"
 
     def keep(self, make: Callable[[], Store]) -> Store:
-        """A store in memory is the storage itself; one over a file is each manager's own."""
-        if self.kind == "sqlite":
+        """A store in memory is the storage itself; one over a database is each manager's own."""
+        if self.kind != "memory":
             return make()
         self._kept = self._kept or make()
         return self._kept
@@ -124,8 +133,8 @@ class Storage:
         """A manager of this storage; over `link` where given, else by its URL alone."""
         if link is None:
             return QueueManager(self.url, **options)
-        path = "" if self.kind == "memory" else f"/{self.path}"
-        manager = QueueManager(f"linked://{path}", **options)
+        address = "linked" + self.url[self.url.index(":") :]
+        manager = QueueManager(address, **options)
         manager.registry.register(LinkedPlugin(self, manager.registry.get_plugin(self.kind), link))
         return manager
 
