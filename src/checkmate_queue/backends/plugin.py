@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 from urllib.parse import SplitResult
@@ -110,6 +110,17 @@ class QueuePlugin(ABC, Generic[C]):
     @abstractmethod
     def create_store(self, config: C, clock: Clock | None = None) -> Store:
         """A store for this config, not opened yet. With a clock it tells the time by that (tests)."""
+
+    def absence(self, config: C) -> str | None:
+        """Why no storage can be there yet, where that can be told without making one; None otherwise.
+
+        A command that only looks ends with this sentence, and makes nothing.
+        """
+        return None
+
+    def dangers(self, config: C) -> Sequence[str]:
+        """What about this config may cost jobs: one sentence each, for `checkmate-queue doctor`."""
+        return ()
 
     def validate(self, values: Mapping[str, Any]) -> C:
         """The config with all defaults; raises `ConfigError` that names each wrong field (L7)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.parse import SplitResult
 
@@ -41,6 +42,9 @@ class MemoryPlugin(QueuePlugin[MemoryConfig]):
                 f"A memory URL has no address; write 'memory://', not 'memory://{url.netloc}{url.path}'"
             )
         return {}
+
+    def dangers(self, config: MemoryConfig) -> Sequence[str]:
+        return ("memory:// is lost with its process, and no other process sees it",)
 
     def create_store(self, config: MemoryConfig, clock: Clock | None = None) -> Store:
         return MemoryStore(config.limits, clock)
