@@ -122,6 +122,10 @@ class Storage:
             return self.server.manager_url
         return "memory://" if self.kind == "memory" else f"sqlite:///{self.path}"
 
+    def url_with(self, query: str) -> str:
+        """The same with settings in its query."""
+        return f"{self.url}{'&' if '?' in self.url else '?'}{query}"
+
     def keep(self, make: Callable[[], Store]) -> Store:
         """A store in memory is the storage itself; one over a database is each manager's own."""
         if self.kind != "memory":

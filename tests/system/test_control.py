@@ -22,7 +22,7 @@ from checkmate_queue import (
 from checkmate_queue.testing.clock import TravellingClock
 from checkmate_queue.testing.waiting import wait_until
 from tests.system.handlers import PATIENCE, Gate, Recorder, settled, still_works, travel
-from tests.system.storages import Link, ManagerFor
+from tests.system.storages import Link, ManagerFor, Storage
 
 
 async def test_a_pause_holds_for_every_process(manager_for: ManagerFor) -> None:
@@ -233,9 +233,15 @@ async def test_a_consumer_tells_when_it_had_contact(manager_for: ManagerFor) -> 
 
 
 @pytest.mark.parametrize("multiplier", [0.01, 10])
-async def test_a_multiplier_scales_what_tests_wait_for(manager_for: ManagerFor, multiplier: float) -> None:
+async def test_a_multiplier_scales_what_tests_wait_for(
+    manager_for: ManagerFor, storage: Storage, multiplier: float
+) -> None:
     """L9: start delays, backoff, `Retry` and intervals; details show unscaled values."""
     clock = TravellingClock()
+    if storage.kind == "postgres":
+        with pytest.raises(ConfigError, match="delay_multiplier"):
+            await manager_for(clock=clock, delay_multiplier=multiplier)
+        return
     manager = await manager_for(clock=clock, delay_multiplier=multiplier)
     queue = manager.get_queue("scaled")
     retried: list[JobRetried] = []

@@ -121,8 +121,8 @@ def tampered(storage: Storage, statement: str, *values: Any) -> None:
 @pytest.mark.parametrize("blob", BLOBS, ids=lambda blob: repr(blob)[:20])
 async def test_a_damaged_row(manager_for: ManagerFor, storage: Storage, column: str, blob: Any) -> None:
     """X3: fails that delivery with type "payload"; the worker and all other jobs go on."""
-    if storage.kind == "memory":
-        return  # Nobody but the queue reaches its rows.
+    if storage.kind != "sqlite":
+        return  # Nobody but the queue reaches rows in memory; those of PostgreSQL have types of their own.
     manager = await manager_for()
     queue = manager.get_queue("rows", dict[str, str])
     await queue.enqueue({"config": "c"}, job_id="damaged", metadata={"k": "v"})
@@ -146,7 +146,7 @@ async def test_a_damaged_row(manager_for: ManagerFor, storage: Storage, column: 
 
 async def test_metadata_that_is_no_map_of_texts(manager_for: ManagerFor, storage: Storage) -> None:
     """X3: fails the delivery, too."""
-    if storage.kind == "memory":
+    if storage.kind != "sqlite":
         return
     manager = await manager_for()
     queue = manager.get_queue("rows")
@@ -163,7 +163,7 @@ async def test_metadata_that_is_no_map_of_texts(manager_for: ManagerFor, storage
 
 async def test_a_record_of_a_newer_format_is_refused(manager_for: ManagerFor, storage: Storage) -> None:
     """U1: with an error that names both formats; others are not affected."""
-    if storage.kind == "memory":
+    if storage.kind != "sqlite":
         return
     manager = await manager_for()
     queue = manager.get_queue("rows")
@@ -194,7 +194,7 @@ async def test_a_record_of_a_newer_format_is_refused(manager_for: ManagerFor, st
 )
 async def test_a_damaged_schedule(manager_for: ManagerFor, storage: Storage, change: str) -> None:
     """X3: can't stop the worker, nor the other schedules of its queue."""
-    if storage.kind == "memory":
+    if storage.kind != "sqlite":
         return
     manager = await manager_for()
     queue = manager.get_queue("rows")
@@ -226,7 +226,7 @@ async def test_a_damaged_schedule(manager_for: ManagerFor, storage: Storage, cha
 )
 async def test_damaged_settings(manager_for: ManagerFor, storage: Storage, key: str, value: str) -> None:
     """X3: a worker goes on, and setting them again repairs them."""
-    if storage.kind == "memory":
+    if storage.kind != "sqlite":
         return
     manager = await manager_for()
     queue = manager.get_queue("rows")

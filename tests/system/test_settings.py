@@ -38,7 +38,6 @@ DEFAULTS = {
     "patience_seconds": 5,
     "switch_patience_seconds": 600,
     "concurrency": 10,
-    "delay_multiplier": 1,
 }
 
 
@@ -51,12 +50,17 @@ def test_the_defaults_always_apply(storage: Storage) -> None:
     if storage.kind == "memory":
         assert (config["max_queue_size"], config["heartbeat_interval_seconds"]) == (10_000, 5)
     else:
-        assert (config["max_queue_size"], config["path"]) == (None, str(storage.path))
+        assert config["max_queue_size"] is None
+    if storage.kind == "sqlite":
+        assert config["path"] == str(storage.path)
+    assert config.get("delay_multiplier") == (None if storage.kind == "postgres" else 1)  # L9
 
 
 def test_settings_come_as_keywords_or_in_the_query(storage: Storage) -> None:
     """L7: a keyword wins over the URL's query."""
-    manager = QueueManager(f"{storage.url}?concurrency=3&lease_seconds=7.5&max_queue_size=9", concurrency=4)
+    manager = QueueManager(
+        storage.url_with("concurrency=3&lease_seconds=7.5&max_queue_size=9"), concurrency=4
+    )
     config = manager.get_active_config()
     assert (config["concurrency"], config["lease_seconds"], config["max_queue_size"]) == (4, 7.5, 9)
 
@@ -94,7 +98,7 @@ def test_wrong_settings_are_refused(storage: Storage, settings: dict[str, Any]) 
     value = settings[name]
     if isinstance(value, int | float | str):
         with pytest.raises(ConfigError, match=name):
-            QueueManager(f"{storage.url}?{name}={value}")
+            QueueManager(storage.url_with(f"{name}={value}"))
 
 
 def test_memory_has_bounds_of_its_own() -> None:

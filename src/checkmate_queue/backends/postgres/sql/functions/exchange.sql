@@ -68,7 +68,7 @@ BEGIN
             v_tallies := v_step.o_tallies;
         END IF;
         IF v_me.o_due OR cardinality(p_keys) > 0 THEN
-            v_step := promote(v_me.o_queue, o_now, p_unclaimed_ms, false);
+            v_step := promote(v_me.o_queue, o_now, p_unclaimed_ms);
             v_keys := v_keys || v_step.o_keys;
             v_outcomes := v_outcomes || v_step.o_outcomes;
             v_tallies := v_tallies || v_step.o_tallies;

@@ -12,7 +12,7 @@ DECLARE
     v_tallies tally[];
 BEGIN
     v := enter(p_queue, p_now, true);
-    v_step := promote(v.o_queue, v.o_now, p_unclaimed_ms, true);
+    v_step := promote(v.o_queue, v.o_now, p_unclaimed_ms);
     PERFORM end_jobs(v.o_queue, v_step.o_keys, v_step.o_outcomes);
     o_status := 'ok';
     v_tallies := v_step.o_tallies;

@@ -41,7 +41,7 @@ BEGIN
         ),
         p_kinds, p_keys, p_delays, p_attempts, p_types, p_messages, p_tracebacks
     );
-    v_step := promote(v_queue, o_now, p_unclaimed_ms, v_upkeep);
+    v_step := promote(v_queue, o_now, p_unclaimed_ms);
     o_readied := v_step.o_readied + (
         SELECT coalesce(sum(t.n), 0) FROM unnest(v_ended.o_tallies) t WHERE t.kind = 'ready'
     );
