@@ -73,7 +73,7 @@ async def _costs(
 ) -> dict[str, int]:
     exchange, ticking, adding = (
         call(name, arguments, storage.schema)
-        for name, arguments in (("exchange", 16), ("tick", 16), ("add", 13))
+        for name, arguments in (("exchange", 16), ("tick", 16), ("add", 14))
     )
     head = (None, 1, HOUR, epoch)
     tick: tuple[Any, ...] = ("q", None, 1, HOUR, 10, HOUR, HOUR, epoch, [], *NOTHING)
@@ -87,7 +87,7 @@ async def _costs(
             "exchange": await blocks(connection, exchange, "q", *head, "g", n, 10, keys, *NOTHING),
             "promoting exchange": await blocks(connection, exchange, "q", *head, "g", n, 10, [], *retries),
             "tick": await blocks(connection, ticking, *tick),
-            "add": await blocks(connection, adding, "q", None, 1, None, *one),
+            "add": await blocks(connection, adding, "q", None, 1, HOUR, None, *one),
         }
     finally:
         await connection.close()
