@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.servers.postgres"]
 
 PROCESSES = 10
+PAGE = Path(__file__).parents[2] / "docs" / "concepts" / "backends.md"
 COMMAND = Path(sys.executable).with_name("checkmate-queue")
 START = """
 import asyncio, sys
@@ -80,14 +82,9 @@ async def test_a_role_that_may_not_create_works(postgres_storage: PostgresStorag
     await store.close()
     role, schema = f"worker_{uuid4().hex[:8]}", postgres_storage.schema
     database = await asyncpg.connect(postgres_storage.url)
-    await database.execute(
-        f"""
-        CREATE ROLE {role} LOGIN PASSWORD 'secret';
-        GRANT USAGE ON SCHEMA {schema} TO {role};
-        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role};
-        GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role};
-        """
-    )
+    (grants,) = re.findall(r"^```sql\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    await database.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
+    await database.execute(grants.replace("checkmate_queue", schema).replace("TO worker", f"TO {role}"))
     try:
         worker = PostgresStore(
             postgres_storage.url.replace("//postgres:@", f"//{role}@").replace("//postgres@", f"//{role}@"),
