@@ -73,9 +73,9 @@ async def _costs(
 ) -> dict[str, int]:
     exchange, ticking, adding = (
         call(name, arguments, storage.schema)
-        for name, arguments in (("exchange", 16), ("tick", 16), ("add", 14))
+        for name, arguments in (("exchange", 18), ("tick", 16), ("add", 14))
     )
-    head = (None, 1, HOUR, epoch)
+    head = (None, 1, HOUR, 10, HOUR, epoch)
     tick: tuple[Any, ...] = ("q", None, 1, HOUR, 10, HOUR, HOUR, epoch, [], *NOTHING)
     one = ([1], ["new"], [b"{}"], [b""], [0], [0], [None], [False], [""])
     retries = (["retry"] * 10, keys, [0] * 10, *([[None] * 10] * 4))

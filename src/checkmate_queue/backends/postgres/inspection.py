@@ -83,8 +83,7 @@ class Inspection(Calls):
     ) -> list[FailedRecord]:
         """See `Inspector.failed`."""
         before = int(after) if after.isdecimal() else _NEVER
-        kept = self._limits.failed_retention_count
-        rows = await self._call_for_rows("failed_entries", queue, group, before, max(0, limit), kept)
+        rows = await self._call_for_rows("failed_entries", queue, group, before, max(0, limit))
         return [
             FailedRecord(
                 entry_id=f"{row['entry']:016d}",

@@ -150,6 +150,7 @@ class PostgresStore(Inspection, Repair):
         row = await self._until_ready(
             "exchange",
             *(epoch.queue, self._now(), self._slot, self._unclaimed),
+            *(self._limits.failed_retention_count, self._limits.failed_retention_ms),
             *(epoch.number, group, n, want, done, *others.columns()),
         )
         if row["o_status"] == "lost":

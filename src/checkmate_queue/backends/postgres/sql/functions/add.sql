@@ -15,15 +15,15 @@ DECLARE
     v_first bigint;
 BEGIN
     v := enter(p_queue, p_now, false);
-    IF p_limit IS NULL THEN
-        v_groups := live_groups(v.o_queue, v.o_now);
+    v_groups := live_groups(v.o_queue, v.o_now);
+    IF p_limit IS NULL AND (cardinality(v_groups) > 0 OR true <> ALL (p_drops)) THEN
         v_stored := add_unit(
             v.o_queue, v.o_now, p_unclaimed_ms, v_groups,
             p_ids, p_data, p_metadata, p_priorities, p_delays, p_expiries, p_drops, p_tokens
         );
     ELSE
-        v_stored := add_limited(
-            v.o_queue, v.o_now, p_unclaimed_ms, p_limit, p_units,
+        v_stored := add_singly(
+            v.o_queue, v.o_now, p_unclaimed_ms, v_groups, p_limit, p_units,
             p_ids, p_data, p_metadata, p_priorities, p_delays, p_expiries, p_drops, p_tokens
         );
     END IF;

@@ -1,6 +1,5 @@
--- See Inspector.failed: entries below p_before, the newest first. Those that are more than the queue keeps
--- (p_kept) are not shown, removed by a tick or not.
-CREATE OR REPLACE FUNCTION failed_entries(p_queue text, p_group text, p_before bigint, p_limit bigint, p_kept bigint)
+-- See Inspector.failed: entries below p_before, the newest first.
+CREATE OR REPLACE FUNCTION failed_entries(p_queue text, p_group text, p_before bigint, p_limit bigint)
 RETURNS TABLE (
     entry bigint, id text, group_name text, data bytea, error_type bytea, message bytea, traceback bytea,
     attempts integer, failed_at bigint
@@ -8,14 +7,11 @@ RETURNS TABLE (
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     v_queue integer := (SELECT q.id FROM queue q WHERE q.name = p_queue);
-    v_above bigint := (
-        SELECT f.entry FROM failed f WHERE f.queue_id = v_queue ORDER BY f.entry DESC OFFSET p_kept LIMIT 1
-    );
 BEGIN
     RETURN QUERY
     SELECT
         f.entry, f.id, f.group_name, f.data, f.error_type, f.message, f.traceback, f.attempts, f.failed_at
     FROM failed f
-    WHERE f.queue_id = v_queue AND f.entry < p_before AND f.entry > coalesce(v_above, 0) AND (p_group IS NULL OR f.group_name = p_group)
+    WHERE f.queue_id = v_queue AND f.entry < p_before AND (p_group IS NULL OR f.group_name = p_group)
     ORDER BY f.entry DESC LIMIT p_limit;
 END $$;

@@ -48,7 +48,9 @@ BEGIN
     o_more := v_step.o_more;
     PERFORM end_jobs(v_queue, v_ended.o_keys || v_step.o_keys, v_ended.o_outcomes || v_step.o_outcomes);
     v_tallies := v_ended.o_tallies || v_step.o_tallies;
-    v_failed := expire_failed(v_queue, o_now, p_failed_count, p_failed_ms);
+    v_failed := expire_failed(v_queue, o_now, p_failed_count, p_failed_ms, (
+        SELECT count(*) FROM unnest(v_ended.o_outcomes) u(outcome) WHERE u.outcome = 'failed'
+    ));
     IF v_failed > 0 THEN
         v_tallies := v_tallies || ROW(0, 'kept', -v_failed)::tally;
         o_more := o_more OR v_failed >= 1000;
