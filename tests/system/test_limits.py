@@ -43,6 +43,7 @@ async def test_busy_consumers_or_not_the_ready_ones_count(manager_for: ManagerFo
     await queue.consume(quick, consumer_group="quick")
     await queue.enqueue("runs")
     await gate.calls(1)
+    await quick.calls(1)
     await queue.enqueue_many(["waits", "waits too"])
     await quick.calls(3)
     with pytest.raises(QueueFullError):
