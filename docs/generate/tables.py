@@ -61,7 +61,9 @@ def _said(documented: type[Any]) -> str:
 def _settings(fields: dict[str, FieldInfo]) -> str:
     rows = ["| setting | takes | default | meaning |", "| --- | --- | --- | --- |"]
     for name, field in fields.items():
-        rows.append(f"| `{name}` | {_takes(field)} | {_default(name, field)} | {field.description} |")
+        rows.append(
+            f"| `{field.alias or name}` | {_takes(field)} | {_default(name, field)} | {field.description} |"
+        )
     return _lines(rows)
 
 

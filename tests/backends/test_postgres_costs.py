@@ -73,9 +73,9 @@ async def _costs(
 ) -> dict[str, int]:
     exchange, ticking, adding = (
         call(name, arguments, storage.schema)
-        for name, arguments in (("exchange", 16), ("tick", 16), ("add", 13))
+        for name, arguments in (("exchange", 18), ("tick", 16), ("add", 14))
     )
-    head = (None, 1, HOUR, epoch)
+    head = (None, 1, HOUR, 10, HOUR, epoch)
     tick: tuple[Any, ...] = ("q", None, 1, HOUR, 10, HOUR, HOUR, epoch, [], *NOTHING)
     one = ([1], ["new"], [b"{}"], [b""], [0], [0], [None], [False], [""])
     retries = (["retry"] * 10, keys, [0] * 10, *([[None] * 10] * 4))
@@ -87,7 +87,7 @@ async def _costs(
             "exchange": await blocks(connection, exchange, "q", *head, "g", n, 10, keys, *NOTHING),
             "promoting exchange": await blocks(connection, exchange, "q", *head, "g", n, 10, [], *retries),
             "tick": await blocks(connection, ticking, *tick),
-            "add": await blocks(connection, adding, "q", None, 1, None, *one),
+            "add": await blocks(connection, adding, "q", None, 1, HOUR, None, *one),
         }
     finally:
         await connection.close()

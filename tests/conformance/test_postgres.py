@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkmate_queue.testing.conformance import CORE_VERBS, Conformance
+from checkmate_queue.testing.conformance import ALL_VERBS, Conformance
 
 if TYPE_CHECKING:
     from tests.servers.postgres import PostgresStorage
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.servers.postgres"]
 
 
-class TestPostgres(Conformance, verbs=CORE_VERBS):
-    """Every rule whose verbs exist."""
+class TestPostgres(Conformance, verbs=ALL_VERBS):
+    """Every rule, on one schema."""
 
     @pytest.fixture
     def storage(self, postgres_storage: PostgresStorage) -> PostgresStorage:

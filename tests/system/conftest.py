@@ -1,10 +1,13 @@
-"""Each test of the public interface runs on memory, SQLite and Redis, and leaves nothing behind."""
+"""Each test of the public interface runs on every backend, and leaves nothing behind.
+
+On PostgreSQL with `make test-full`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,27 +18,20 @@ from checkmate_queue import QueueManager
 from checkmate_queue.manager import settings as settings_module
 from checkmate_queue.runtime.settings import RuntimeSettings
 from checkmate_queue.testing.waiting import wait_until
-from tests.servers.redis_storage import RedisStorage, running_server
 from tests.system.storages import Link, ManagerFor, Storage
 
 
-@pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running server."""
-    with running_server(tmp_path_factory.mktemp("valkey")) as url:
-        yield url
+def pytest_configure(config: pytest.Config) -> None:
+    """The servers' fixtures; a server starts when a test asks for it."""
+    config.pluginmanager.import_plugin("tests.servers.postgres")
+    config.pluginmanager.import_plugin("tests.servers.valkey")
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
-async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
+@pytest.fixture(params=["memory", "sqlite", "redis", pytest.param("postgres", marks=pytest.mark.full)])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     """An empty storage."""
-    if request.param != "redis":
-        yield Storage(request.param, tmp_path)
-        return
-    server: str = request.getfixturevalue("redis_url")
-    storage = Storage("redis", tmp_path, server)
-    yield storage
-    await RedisStorage(server, storage.prefix).destroy()
+    fixture = {"redis": "redis_storage", "postgres": "postgres_storage"}.get(request.param)
+    return Storage(request.param, tmp_path, request.getfixturevalue(fixture) if fixture else None)
 
 
 @pytest.fixture

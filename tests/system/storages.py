@@ -5,14 +5,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, cast
-from urllib.parse import SplitResult
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast
+from urllib.parse import SplitResult, urlsplit
 
 from checkmate_queue import BackendConfig, BackendUnavailableError, QueueManager, QueuePlugin
+from checkmate_queue.backends.postgres.plugin import PostgresPlugin
 from checkmate_queue.store import Clock, Store
 
-Kind = Literal["memory", "sqlite", "redis"]
+if TYPE_CHECKING:
+    from tests.servers.postgres import PostgresStorage
+    from tests.servers.redis_storage import RedisStorage
+
+Kind = Literal["memory", "sqlite", "redis", "postgres"]
 
 ALL = frozenset({"*"})
 
@@ -84,6 +88,7 @@ class LinkedPlugin(QueuePlugin[BackendConfig]):
     display_name: ClassVar[str] = "Linked"
     description: ClassVar[str] = "A backend at the other end of a line"
     schemes: ClassVar[tuple[str, ...]] = ("linked",)
+    address_parameters: ClassVar[frozenset[str]] = PostgresPlugin.address_parameters
 
     def __init__(self, storage: Storage, inner: QueuePlugin[Any], link: Link) -> None:
         self.config_schema = inner.config_schema
@@ -93,7 +98,7 @@ class LinkedPlugin(QueuePlugin[BackendConfig]):
 
     def address_of(self, url: SplitResult) -> dict[str, Any]:
         """See `QueuePlugin`."""
-        return self._storage.address or self._inner.address_of(url)
+        return self._inner.address_of(url._replace(scheme=urlsplit(self._storage.url).scheme))
 
     def create_store(self, config: BackendConfig, clock: Clock | None = None) -> Store:
         """See `QueuePlugin`."""
@@ -102,37 +107,29 @@ class LinkedPlugin(QueuePlugin[BackendConfig]):
 
 
 class Storage:
-    """What managers of one test share: a database file, a store in memory, or keys on a server."""
+    """What managers of one test share: a database, keys on a server, or a store in memory."""
 
-    def __init__(self, kind: Kind, folder: Path, server: str = "") -> None:
+    def __init__(
+        self, kind: Kind, folder: Path, server: PostgresStorage | RedisStorage | None = None
+    ) -> None:
         self.kind = kind
-        self.path = folder / "queue.db"
         self.server = server
-        self.prefix = f"test-{uuid4().hex}"
+        self.path = folder / "queue.db"
         self._kept: Store | None = None
 
     @property
     def url(self) -> str:
         """What a manager of its own is given."""
-        match self.kind:
-            case "memory":
-                return "memory://"
-            case "sqlite":
-                return f"sqlite:///{self.path}"
-            case "redis":
-                return f"{self.server}?prefix={self.prefix}"
+        if self.server is not None:
+            return self.server.manager_url
+        return "memory://" if self.kind == "memory" else f"sqlite:///{self.path}"
 
     def url_with(self, query: str) -> str:
         """The same with settings in its query."""
         return f"{self.url}{'&' if '?' in self.url else '?'}{query}"
 
-    @property
-    def address(self) -> dict[str, str]:
-        """The config's fields of a server's keys."""
-        return {"url": self.server, "prefix": self.prefix} if self.kind == "redis" else {}
-
     def keep(self, make: Callable[[], Store]) -> Store:
-        """A store in memory is the storage itself; one over a file is each manager's own."""
+        """A store in memory is the storage itself; one over a database is each manager's own."""
         if self.kind != "memory":
             return make()
         self._kept = self._kept or make()
@@ -142,8 +139,8 @@ class Storage:
         """A manager of this storage; over `link` where given, else by its URL alone."""
         if link is None:
             return QueueManager(self.url, **options)
-        path = f"/{self.path}" if self.kind == "sqlite" else ""
-        manager = QueueManager(f"linked://{path}", **options)
+        address = "linked" + self.url[self.url.index(":") :]
+        manager = QueueManager(address, **options)
         manager.registry.register(LinkedPlugin(self, manager.registry.get_plugin(self.kind), link))
         return manager
 

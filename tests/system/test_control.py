@@ -237,7 +237,7 @@ async def test_a_multiplier_scales_what_tests_wait_for(
     manager_for: ManagerFor, storage: Storage, multiplier: float
 ) -> None:
     """L9: start delays, backoff, `Retry` and intervals; details show unscaled values; others refuse it."""
-    if storage.kind == "redis":
+    if storage.kind in ("redis", "postgres"):
         with pytest.raises(ConfigError, match="no setting 'delay_multiplier'"):
             await manager_for(delay_multiplier=multiplier)
         return

@@ -11,6 +11,7 @@ import pytest
 from checkmate_queue import Enqueue, InvalidArgumentError, Job, QueueFullError, Retry
 from checkmate_queue.core.excerpt import excerpt
 from checkmate_queue.testing.clock import TravellingClock
+from checkmate_queue.testing.waiting import wait_until
 from tests.system.handlers import Gate, Recorder, settled, still_works
 from tests.system.storages import ManagerFor
 
@@ -42,6 +43,7 @@ async def test_busy_consumers_or_not_the_ready_ones_count(manager_for: ManagerFo
     await queue.consume(quick, consumer_group="quick")
     await queue.enqueue("runs")
     await gate.calls(1)
+    await quick.calls(1)
     await queue.enqueue_many(["waits", "waits too"])
     await quick.calls(3)
     with pytest.raises(QueueFullError):
@@ -92,6 +94,7 @@ async def test_retries_and_schedules_never_fail_for_a_full_queue(manager_for: Ma
         await queue.enqueue("one too many")
     await queue.schedule_recurring("s", "scheduled", interval_seconds=3600)
     gate.open()
+    await wait_until(lambda: ("scheduled", 0) in seen, description="the schedule's job has run")
     await settled(queue)
     assert {data for data, _ in seen} == {"retried", "fills it", "scheduled"}
     assert ("retried", 1) in seen

@@ -122,7 +122,7 @@ def tampered(storage: Storage, statement: str, *values: Any) -> None:
 async def test_a_damaged_row(manager_for: ManagerFor, storage: Storage, column: str, blob: Any) -> None:
     """X3: fails that delivery with type "payload"; the worker and all other jobs go on."""
     if storage.kind != "sqlite":
-        return  # These damage rows; Redis has tests of its own.
+        return  # These damage rows of SQLite; the other backends have tests of their own.
     manager = await manager_for()
     queue = manager.get_queue("rows", dict[str, str])
     await queue.enqueue({"config": "c"}, job_id="damaged", metadata={"k": "v"})

@@ -52,9 +52,10 @@ def test_the_defaults_always_apply(storage: Storage) -> None:
             assert (config["max_queue_size"], config["heartbeat_interval_seconds"]) == (10_000, 5)
         case "sqlite":
             assert (config["max_queue_size"], config["path"]) == (None, str(storage.path))
-        case "redis":
-            assert (config["max_queue_size"], config["url"]) == (None, storage.server)
-    assert config.get("delay_multiplier") == (None if storage.kind == "redis" else 1)
+        case "redis" | "postgres":
+            assert storage.server is not None
+            assert (config["max_queue_size"], config["url"]) == (None, storage.server.url)
+    assert config.get("delay_multiplier") == (1 if storage.server is None else None)  # L9
 
 
 def test_settings_come_as_keywords_or_in_the_query(storage: Storage) -> None:

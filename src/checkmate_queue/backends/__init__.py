@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from importlib.util import find_spec
 from typing import Any
 
 from checkmate_queue.backends.plugin import QueuePlugin, QueuePluginRegistry
@@ -31,9 +30,14 @@ def _redis() -> QueuePlugin[Any]:
     return RedisPlugin()
 
 
-_BUILT_IN: tuple[Callable[[], QueuePlugin[Any]], ...] = (_memory, _sqlite)
-_EXTRAS: tuple[tuple[str, Callable[[], QueuePlugin[Any]]], ...] = (("redis", _redis),)
-"""Built-in plugins of which the driver is an extra, with the driver's module."""
+def _postgres() -> QueuePlugin[Any]:
+    from checkmate_queue.backends.postgres.plugin import PostgresPlugin
+
+    return PostgresPlugin()
+
+
+_BUILT_IN: tuple[Callable[[], QueuePlugin[Any]], ...] = (_memory, _sqlite, _redis, _postgres)
+"""Drivers of some are extras, which `create_store` imports: a plugin is there without its driver."""
 
 
 def discover() -> QueuePluginRegistry:
@@ -42,8 +46,7 @@ def discover() -> QueuePluginRegistry:
     An entry point of the group `checkmate_queue.plugins` names a `QueuePlugin` class or a function that
     returns a plugin. Raises `ConfigError` for one that can't be loaded.
     """
-    installed = (make() for driver, make in _EXTRAS if find_spec(driver) is not None)
-    registry = QueuePluginRegistry((*(make() for make in _BUILT_IN), *installed))
+    registry = QueuePluginRegistry(tuple(make() for make in _BUILT_IN))
     for entry_point in entry_points(group=ENTRY_POINT_GROUP):
         try:
             registry.register(entry_point.load()())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, ClassVar, Generic, TypeVar
 from urllib.parse import SplitResult
 
@@ -82,6 +83,21 @@ class Migration:
     migrate: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
+def import_engine(module: str, driver: str, extra: str) -> Any:
+    """A module of an engine that needs a driver, imported when a store is made and not before.
+
+    Raises `ConfigError` that names the extra to install where the driver is missing.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != driver:
+            raise
+        raise ConfigError(
+            f"This backend needs the driver {driver}; install it by: pip install 'checkmate-queue[{extra}]'"
+        ) from None
+
+
 class QueuePlugin(ABC, Generic[C]):
     """An engine that queues can live in.
 
@@ -94,13 +110,15 @@ class QueuePlugin(ABC, Generic[C]):
     description: ClassVar[str]
     schemes: ClassVar[tuple[str, ...]]
     """The URL schemes that name this engine, such as `("sqlite",)`."""
+    address_parameters: ClassVar[frozenset[str]] = frozenset()
+    """What a URL's query may hold besides settings: parts of the address, which `address_of` reads."""
     config_version: ClassVar[int] = 1
     migrations: ClassVar[tuple[Migration, ...]] = ()
     config_schema: type[C]
 
     @abstractmethod
     def address_of(self, url: SplitResult) -> dict[str, Any]:
-        """The config fields that a URL's own parts give; its query is read elsewhere.
+        """The config fields that a URL's own parts give; settings in its query are read elsewhere.
 
         Raises `ConfigError` for an address that can't be meant.
         """
@@ -131,7 +149,8 @@ class QueuePlugin(ABC, Generic[C]):
     def _explain(self, item: Any) -> str:
         name = ".".join(str(part) for part in item["loc"]) or "config"
         if item["type"] == "extra_forbidden":
-            known = ", ".join(sorted(self.config_schema.model_fields))
+            fields = self.config_schema.model_fields
+            known = ", ".join(sorted(field.alias or name for name, field in fields.items()))
             return f"there is no setting {name!r}; there are: {known}"
         field = self.config_schema.model_fields.get(str(item["loc"][0])) if item["loc"] else None
         if field is None or "Secret" in repr(field.annotation):

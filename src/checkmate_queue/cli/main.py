@@ -17,6 +17,7 @@ from checkmate_queue.cli.command import PROGRAM, VERBOSE, Command, execute
 from checkmate_queue.cli.demo.errors import DemoError
 from checkmate_queue.cli.doctor import doctor
 from checkmate_queue.cli.enqueue import enqueue
+from checkmate_queue.cli.migrate import migrate
 from checkmate_queue.cli.pausing import pause, resume
 from checkmate_queue.cli.stats import stats
 from checkmate_queue.cli.worker import worker
@@ -68,6 +69,7 @@ app.add_typer(groups.app, name="groups")
 app.command(cls=Command)(pause)
 app.command(cls=Command)(resume)
 app.command(cls=Command)(doctor)
+app.command(cls=Command)(migrate)
 
 
 @app.command()

@@ -55,7 +55,8 @@ class Address:
 
     def config(self, plugin: QueuePlugin[Any]) -> BackendConfig:
         """The validated config; raises `ConfigError`."""
-        values = {**self._query, **plugin.address_of(self.url), **self._settings}
+        query = {name: text for name, text in self._query.items() if name not in plugin.address_parameters}
+        values = {**query, **plugin.address_of(self.url), **self._settings}
         config: BackendConfig = plugin.validate(values)
         return config
 

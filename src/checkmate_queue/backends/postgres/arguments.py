@@ -150,3 +150,8 @@ def schedule_of(row: Row) -> Schedule:
 def _encoded(text: str) -> bytes:
     """Texts of errors may hold what PostgreSQL's text can't: NUL, and surrogates that stand alone."""
     return text.encode("utf-8", "surrogatepass")
+
+
+def decoded(text: bytes) -> str:
+    """What `_encoded` made of a text."""
+    return text.decode("utf-8", "surrogatepass")

@@ -6,13 +6,12 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
-import asyncpg
-
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from typing import Any
 
-    from checkmate_queue.backends.postgres.connection import Connection, Row
+    from checkmate_queue.backends.postgres.connection import Row
+    from checkmate_queue.backends.postgres.server import Connection, Server
 
 Answer = TypeVar("Answer")
 
@@ -20,9 +19,8 @@ Answer = TypeVar("Answer")
 class Beside:
     """One connection on an event loop and a thread of its own, made when it is first needed."""
 
-    def __init__(self, dsn: str, timeout: float) -> None:
-        self._dsn = dsn
-        self._timeout = timeout
+    def __init__(self, server: Server) -> None:
+        self._server = server
         self._starting = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -60,16 +58,13 @@ class Beside:
     async def _row(self, query: str, *arguments: Any) -> Row:
         async with self._turn:
             if self._connection is None or self._connection.is_closed():
-                self._connection = await asyncpg.connect(self._dsn, timeout=self._timeout)
-            row = await self._connection.fetchrow(query, *arguments, timeout=self._timeout)
+                self._connection = await self._server.connect()
+            row = await self._connection.fetchrow(query, *arguments, timeout=self._server.timeout)
         assert row is not None
         return row
 
     async def _disconnect(self) -> None:
         if self._connection is None:
             return
-        try:
-            await self._connection.close(timeout=self._timeout)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            self._connection.terminate()
-            await asyncio.sleep(0)
+        await self._server.disconnect(self._connection)
+        await asyncio.sleep(0)

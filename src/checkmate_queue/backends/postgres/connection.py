@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import asyncpg
 
 from checkmate_queue.backends.postgres.beside import Beside
+from checkmate_queue.backends.postgres.server import FAILURES, Server
 from checkmate_queue.backends.postgres.storage import prepare
 from checkmate_queue.core.errors import BackendUnavailableError, ConfigError
 from checkmate_queue.store import FencedError, UnknownQueueError
@@ -15,10 +16,7 @@ from checkmate_queue.store import FencedError, UnknownQueueError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from checkmate_queue.core.model import Millis
-
-    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
-    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    from checkmate_queue.backends.postgres.server import Pool
 
 Row: TypeAlias = asyncpg.Record
 Answer = TypeVar("Answer")
@@ -26,9 +24,8 @@ Answer = TypeVar("Answer")
 _UNKNOWN = "CQ001"
 _FENCED = "CQ002"
 _AGAIN = ("40001", "40P01")
-_UNAVAILABLE = ("08", "53", "57", "58", "25006")
+_UNAVAILABLE = ("08", "53", "57", "58", "25006", "25P03", "25P04", "55P03")
 _PAUSE = 0.05
-_CONNECTIONS = 10
 
 
 class Connections:
@@ -37,13 +34,15 @@ class Connections:
     That is safe since every verb may be repeated after its answer was lost.
     """
 
-    def __init__(self, dsn: str, schema: str, patience_ms: Millis) -> None:
-        self._dsn = dsn
+    def __init__(self, server: Server, schema: str, patience: float, size: int, migrate: bool) -> None:
+        self._server = server
         self._schema = schema
-        self._patience = patience_ms / 1000
+        self._patience = patience
+        self._size = size
+        self._migrate = migrate
         self._pool: Pool | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._beside = Beside(dsn, self._timeout)
+        self._beside = Beside(server)
 
     async def open(self) -> None:
         """Connect, and prepare the storage."""
@@ -59,15 +58,15 @@ class Connections:
         if pool is None:
             return
         try:
-            await asyncio.wait_for(pool.close(), max(self._patience, 1.0))
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await asyncio.wait_for(pool.close(), self._server.timeout)
+        except FAILURES:
             pool.terminate()
 
     async def rows(self, query: str, *arguments: Any) -> list[Row]:
         """The rows of a statement."""
 
         async def run() -> list[Row]:
-            return await self._usable().fetch(query, *arguments, timeout=self._timeout)
+            return await self._usable().fetch(query, *arguments, timeout=self._server.timeout)
 
         return await self._persist(run)
 
@@ -75,7 +74,7 @@ class Connections:
         """The only row of a statement."""
 
         async def run() -> Row:
-            row = await self._usable().fetchrow(query, *arguments, timeout=self._timeout)
+            row = await self._usable().fetchrow(query, *arguments, timeout=self._server.timeout)
             assert row is not None
             return row
 
@@ -92,24 +91,18 @@ class Connections:
 
         return await self._persist(run)
 
-    @property
-    def _timeout(self) -> float:
-        return max(self._patience, 1.0)
-
     def _usable(self) -> Pool:
         if self._pool is None:
             raise BackendUnavailableError("The store is not open; call open() first.")
         return self._pool
 
     async def _connect_pool(self) -> Pool:
-        connection = await asyncpg.connect(self._dsn, timeout=self._timeout)
+        connection = await self._server.connect()
         try:
-            await prepare(connection, self._schema)
+            await prepare(connection, self._schema, self._migrate)
         finally:
-            await connection.close()
-        return await asyncpg.create_pool(
-            self._dsn, min_size=1, max_size=_CONNECTIONS, timeout=self._timeout, reset=_keep
-        )
+            await self._server.disconnect(connection)
+        return await self._server.connect_pool(self._size)
 
     async def _persist(self, run: Callable[[], Awaitable[Answer]]) -> Answer:
         loop = asyncio.get_running_loop()
@@ -118,16 +111,12 @@ class Connections:
         while True:
             try:
                 return await run()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except FAILURES as error:
                 failure = _translated(error)
                 if failure is not None and loop.time() + pause > deadline:
                     raise failure from error
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)
-
-
-async def _keep(connection: object) -> None:
-    """Statements leave nothing behind in a connection: resetting it would be a round trip for nothing."""
 
 
 def _translated(error: Exception) -> Exception | None:

@@ -17,10 +17,18 @@ FUNCTIONS = 1
 which starts later does not put its own back."""
 
 
-async def prepare(connection: Connection[Record], schema: str) -> None:
-    """Bring the schema to our format; refuse one that is not ours, or of a newer format."""
+async def prepare(connection: Connection[Record], schema: str, migrate: bool = True) -> None:
+    """Bring the schema to our format; refuse one that is not ours, or of a newer format.
+
+    Without `migrate` nothing is changed, and a schema that is not made or not migrated yet is refused.
+    """
     if await _is_current(connection, schema):
         return
+    if not migrate:
+        raise ConfigError(
+            f"The schema {schema!r} is not ready for this release, and migrate_on_start is off; "
+            "run: checkmate-queue migrate"
+        )
     async with connection.transaction():
         await connection.execute(statement("lock_storage", schema), schema)
         if not await _is_current(connection, schema):

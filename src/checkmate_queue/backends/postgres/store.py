@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from checkmate_queue.backends.postgres.arguments import (
     Settlements,
@@ -12,7 +12,11 @@ from checkmate_queue.backends.postgres.arguments import (
     split_done,
 )
 from checkmate_queue.backends.postgres.connection import Connections
+from checkmate_queue.backends.postgres.inspection import Inspection
+from checkmate_queue.backends.postgres.repair import Repair
+from checkmate_queue.backends.postgres.server import Server
 from checkmate_queue.backends.postgres.statements import call, statement
+from checkmate_queue.backends.postgres.waker import Waker
 from checkmate_queue.core.model import (
     AbandonedGroup,
     Added,
@@ -25,7 +29,7 @@ from checkmate_queue.core.model import (
     Tick,
     occurrence_id,
 )
-from checkmate_queue.store import BATCH, LeaseLostError
+from checkmate_queue.store import BATCH, LeaseLostError, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,23 +50,26 @@ if TYPE_CHECKING:
 _DEFAULT_LIMITS = StoreLimits()
 
 
-class PostgresStore:
+class PostgresStore(Inspection, Repair):
     """A store in one schema of a PostgreSQL database."""
 
     def __init__(
         self,
         dsn: str,
         *,
+        password: str | None = None,
         schema: str = "checkmate_queue",
         limits: StoreLimits = _DEFAULT_LIMITS,
         clock: Clock | None = None,
         patience_ms: Millis = 5000,
+        max_connections: int = 10,
+        migrate: bool = True,
     ) -> None:
-        self._schema = schema
-        self._limits = limits
-        self._clock = clock
-        self._connections = Connections(dsn, schema, patience_ms)
-        self._slot = 0
+        patience = patience_ms / 1000
+        server = Server(dsn, password, max(patience, 1.0))
+        connections = Connections(server, schema, patience, max_connections, migrate)
+        super().__init__(connections, schema, limits, clock)
+        self._waker = Waker(server, schema)
 
     # -- lifecycle -----------------------------------------------------------------------------------
 
@@ -74,19 +81,20 @@ class PostgresStore:
 
     async def close(self) -> None:
         """See `Lifecycle.close`."""
+        await self._waker.stop()
         await self._connections.close()
 
     async def ping(self) -> Millis:
         """See `Lifecycle.ping`."""
-        now: Millis = (await self._connections.row(statement("ping", self._schema)))[0]
-        return now if self._clock is None else self._clock()
+        return await self._engine_time()
 
     async def register(self, queue: str) -> None:
         """See `Lifecycle.register`."""
         await self._call("register", queue, self._now())
 
     def listen(self, on_news: News) -> None:
-        """See `Lifecycle.listen`: this store never calls it."""
+        """See `Lifecycle.listen`."""
+        self._waker.start(on_news)
 
     # -- the way in ----------------------------------------------------------------------------------
 
@@ -95,7 +103,11 @@ class PostgresStore:
         limit = self._limits.max_queue_size
         numbers = [number for number, unit in enumerate(units, 1) for _ in unit]
         jobs = [job for unit in units for job in unit]
-        row = await self._call("add", queue, self._now(), self._slot, limit, numbers, *job_columns(jobs))
+        row = await self._call(
+            "add",
+            *(queue, self._now(), self._slot, self._unclaimed, limit, numbers),
+            *job_columns(jobs),
+        )
         created = iter(row["o_created"] or ())
         answers: list[list[Added] | QueueFull] = []
         for unit in units:
@@ -110,7 +122,7 @@ class PostgresStore:
         """See `Consumption.join`."""
         row = await self._until_ready(
             "join",
-            *(queue, self._now(), self._slot, self._limits.unclaimed_retention_ms, worker, lease_ms),
+            *(queue, self._now(), self._slot, self._unclaimed, worker, lease_ms),
             [group.name for group in groups],
             [group.ephemeral for group in groups],
             [group.start_from == "earliest" for group in groups],
@@ -124,7 +136,7 @@ class PostgresStore:
         """See `Consumption.leave`."""
         row = await self._until_ready(
             "leave",
-            *(epoch.queue, self._now(), self._slot, self._limits.unclaimed_retention_ms),
+            *(epoch.queue, self._now(), self._slot, self._unclaimed),
             *(epoch.number, list(groups), unregister),
         )
         if row["o_status"] == "more":
@@ -137,7 +149,8 @@ class PostgresStore:
         done, others = split_done(settlements)
         row = await self._until_ready(
             "exchange",
-            *(epoch.queue, self._now(), self._slot, self._limits.unclaimed_retention_ms),
+            *(epoch.queue, self._now(), self._slot, self._unclaimed),
+            *(self._limits.failed_retention_count, self._limits.failed_retention_ms),
             *(epoch.number, group, n, want, done, *others.columns()),
         )
         if row["o_status"] == "lost":
@@ -166,14 +179,15 @@ class PostgresStore:
         limits = self._limits
         row = await self._call(
             "tick",
-            *(epoch.queue, self._now(), self._slot, limits.unclaimed_retention_ms),
+            *(epoch.queue, self._now(), self._slot, self._unclaimed),
             *(limits.failed_retention_count, limits.failed_retention_ms, limits.group_retention_ms),
             *(epoch.number, [lapse.group for lapse in settled]),
             *Settlements.of(lapse.settlement for lapse in settled).columns(),
         )
         if row["o_status"] == "lost":
             raise LeaseLostError
-        due = await self._schedules(epoch.queue, row["o_due"]) if row["o_due"] else {}
+        found = await self.schedules(epoch.queue, row["o_due"]) if row["o_due"] else []
+        due = {schedule.spec.id: schedule for schedule in found}
         return Tick(
             now=row["o_now"],
             next_at=row["o_next"],
@@ -192,12 +206,13 @@ class PostgresStore:
 
     async def put_schedule(self, queue: str, spec: NewSchedule) -> Schedule:
         """See `Scheduling.put_schedule`."""
-        await self._call(
+        row = await self._call(
             "put_schedule",
             *(
                 queue,
                 self._now(),
                 self._slot,
+                self._unclaimed,
                 spec.id,
                 spec.data,
                 spec.definition,
@@ -207,7 +222,20 @@ class PostgresStore:
             *(spec.interval_seconds, spec.cron_pattern, spec.timezone, spec.priority, spec.misfire),
             *(spec.overlap, spec.unclaimed == "drop"),
         )
-        return (await self._schedules(queue, [spec.id]))[spec.id]
+        return schedule_of(row)
+
+    async def drop_schedule(self, queue: str, schedule_id: str) -> bool:
+        """See `Scheduling.drop_schedule`."""
+        arguments = (queue, self._now(), self._slot, self._unclaimed, schedule_id)
+        return bool((await self._call("drop_schedule", *arguments))["o_known"])
+
+    async def schedules(
+        self, queue: str, ids: Sequence[str] | None = None, after: str = "", limit: int = BATCH
+    ) -> list[Schedule]:
+        """See `Scheduling.schedules`."""
+        wanted = None if ids is None else list(ids)
+        rows = await self._call_for_rows("schedules", queue, wanted, after, limit)
+        return [schedule_of(row) for row in rows]
 
     async def fire(self, queue: str, firings: Sequence[Firing]) -> list[bool]:
         """See `Scheduling.fire`."""
@@ -218,7 +246,7 @@ class PostgresStore:
         ]
         row = await self._call(
             "fire",
-            *(queue, self._now(), self._slot),
+            *(queue, self._now(), self._slot, self._unclaimed),
             [firing.schedule_id for firing in firings],
             [firing.revision for firing in firings],
             [firing.expected_at for firing in firings],
@@ -236,29 +264,21 @@ class PostgresStore:
         """See `Fencing.fence`."""
         await self._call("fence", queue, successor)
 
-    # ------------------------------------------------------------------------------------------------
+    # -- settings ------------------------------------------------------------------------------------
 
-    def _now(self) -> Millis | None:
-        return None if self._clock is None else self._clock()
+    async def load_setting(self, key: str) -> Setting | None:
+        """See `SettingsStore.load_setting`."""
+        rows = await self._connections.rows(statement("load_setting", self._schema), key)
+        return Setting(rows[0]["value"], rows[0]["version"]) if rows else None
 
-    async def _call(self, function: str, *arguments: Any) -> Row:
-        return await self._connections.row(call(function, len(arguments), self._schema), *arguments)
-
-    async def _until_ready(self, function: str, *arguments: Any) -> Row:
-        """Call again while there was so much due that a call made only a batch of it ready."""
-        row = await self._call(function, *arguments)
-        while row["o_status"] == "again":
-            row = await self._call(function, *arguments)
-        return row
-
-    async def _repeat(self, function: str, queue: str) -> None:
-        while (await self._call(function, queue, self._now(), self._slot))["o_more"]:
-            pass
-
-    async def _schedules(self, queue: str, ids: Sequence[str]) -> dict[str, Schedule]:
-        query = call("schedules", 4, self._schema)
-        rows = await self._connections.rows(query, queue, list(ids), "", BATCH)
-        return {row["id"]: schedule_of(row) for row in rows}
+    async def save_setting(self, key: str, value: str, expected_version: int) -> bool:
+        """See `SettingsStore.save_setting`."""
+        arguments: tuple[str | int, ...]
+        if expected_version == 0:
+            query, arguments = "insert_setting", (key, value)
+        else:
+            query, arguments = "update_setting", (key, value, expected_version)
+        return bool(await self._connections.rows(statement(query, self._schema), *arguments))
 
 
 def _lapsed(row: Row) -> list[LapsedClaim]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from urllib.parse import SplitResult, urlunsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from checkmate_queue.backends.plugin import BackendConfig, QueuePlugin
+from checkmate_queue.backends.plugin import BackendConfig, QueuePlugin, import_engine
 from checkmate_queue.backends.redis.endpoint import SCHEMES, Security, parse_endpoint
-from checkmate_queue.backends.redis.store import RedisStore
 from checkmate_queue.core.errors import ConfigError
 from checkmate_queue.store import Clock, Store
 
@@ -61,7 +60,8 @@ class RedisPlugin(QueuePlugin[RedisConfig]):
         return address if password is None else {**address, "password": password}
 
     def create_store(self, config: RedisConfig, clock: Clock | None = None) -> Store:
-        return RedisStore(
+        engine = import_engine("checkmate_queue.backends.redis.store", "redis", "redis")
+        store = engine.RedisStore(
             config.url,
             prefix=config.prefix,
             security=Security(
@@ -77,6 +77,7 @@ class RedisPlugin(QueuePlugin[RedisConfig]):
             clock=clock,
             patience_ms=round(config.patience_seconds * 1000),
         )
+        return cast("Store", store)
 
 
 def _reveal(secret: SecretStr | None) -> str | None:

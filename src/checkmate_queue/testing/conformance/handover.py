@@ -273,3 +273,19 @@ class Handover(Theme):
         await keeper.tick(give_back(lapsed[0]), LapseSettlement("g", Done(lapsed[1].claim.key)))
         stats = await h.store.stats(h.queue)
         assert (stats.processing, stats.pending, stats.completed) == (0, 1, 1)
+
+    @needs("cancel")
+    async def test_lapsed_claim_whose_keeper_leaves_its_group(self, h: Harness) -> None:
+        """L12: a leaver's own cancelled claims end; one that it holds for settlement ends when settled."""
+        worker, keeper = await h.worker("w", "g"), await h.worker("keeper", "g", "other")
+        await h.worker("third", "g", lease=600)
+        await h.add("a")
+        await worker.one()
+        await keeper.drain("other")
+        await h.travel(31, keeper)
+        (lapsed,) = await lapsed_of(keeper)
+        await h.store.cancel(h.queue, "a")
+        await keeper.leave("g")
+        assert not await h.accepts("a")
+        await keeper.tick(give_back(lapsed))
+        assert await h.accepts("a")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checkmate_queue.core.model import GroupJoin, NewJob, RetryLater
+from checkmate_queue.core.model import Added, GroupJoin, NewJob, RetryLater
 from checkmate_queue.store import LeaseLostError
 from checkmate_queue.testing.conformance.groups import ephemeral
 from checkmate_queue.testing.conformance.harness import Harness
@@ -13,6 +13,14 @@ from checkmate_queue.testing.conformance.selection import Theme, limits, needs
 
 class Unclaimed(Theme):
     """Held for the first durable group, or dropped."""
+
+    async def test_id_of_a_dropped_job_is_free_for_the_next_unit(self, h: Harness) -> None:
+        """G2, J7: what is dropped at once has ended before the next caller's unit is looked at."""
+        units = [[NewJob("a", b"1", unclaimed="drop")], [NewJob("a", b"2")], [NewJob("a", b"3")]]
+        answers = await h.store.add(h.queue, units)
+        assert answers == [[Added("a", True)], [Added("a", True)], [Added("a", False)]]
+        worker = await h.worker("w", "g")
+        assert [claim.data for claim in await worker.claim(9)] == [b"2"]
 
     async def test_first_durable_group_gets_all_in_order(self, h: Harness) -> None:
         """G2: unclaimed jobs wait, and come in order before what is added later."""

@@ -209,6 +209,27 @@ CREATE TABLE schedule (
 ) WITH (fillfactor = 70);
 CREATE INDEX schedule_next ON schedule (queue_id, next_at) WHERE next_at IS NOT NULL;
 
+-- A schedule as it is read.
+CREATE TYPE plan AS (
+    id text,
+    revision bigint,
+    anchor bigint,
+    next_at bigint,
+    last_run_at bigint,
+    last_outcome text,
+    data bytea,
+    definition text,
+    timing text,
+    interval_seconds double precision,
+    cron_pattern text,
+    timezone text,
+    priority integer,
+    misfire text,
+    overlap boolean,
+    drop_unclaimed boolean,
+    first_at bigint
+);
+
 -- Apart from `schedule`, so that settling never waits for one that fires.
 CREATE TABLE outcome (
     queue_id integer NOT NULL,
@@ -216,3 +237,15 @@ CREATE TABLE outcome (
     last text,
     PRIMARY KEY (queue_id, schedule)
 ) WITH (fillfactor = 50);
+
+-- When somebody last found nothing to do at a queue; it is written only for whoever may have to be woken.
+CREATE UNLOGGED TABLE sleeper (
+    queue_id integer PRIMARY KEY,
+    at bigint NOT NULL
+) WITH (fillfactor = 20);
+
+CREATE TABLE setting (
+    key text COLLATE "C" PRIMARY KEY,
+    value text NOT NULL,
+    version bigint NOT NULL
+);

@@ -2,7 +2,7 @@
 -- queue locked, after account_attendance.
 CREATE OR REPLACE FUNCTION drop_unattended(
     p_queue integer, p_now bigint, p_retention_ms bigint,
-    OUT o_dropped text[], OUT o_abandoned text[], OUT o_drop_at bigint[]
+    OUT o_dropped text[], OUT o_abandoned text[], OUT o_drop_at bigint[], OUT o_tallies tally[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v record;
@@ -11,6 +11,7 @@ BEGIN
     o_dropped := '{}';
     o_abandoned := '{}';
     o_drop_at := '{}';
+    o_tallies := '{}';
     SELECT count(*) INTO v_kept FROM consumer_group g
     WHERE g.queue_id = p_queue AND NOT g.dropped AND NOT g.ephemeral;
     FOR v IN
@@ -20,7 +21,7 @@ BEGIN
     LOOP
         EXIT WHEN v_kept = 1;
         IF v.total >= p_retention_ms THEN
-            UPDATE consumer_group g SET dropped = true WHERE g.id = v.group_id;
+            o_tallies := o_tallies || mark_dropped(ARRAY[v.group_id]);
             o_dropped := o_dropped || v.name;
             v_kept := v_kept - 1;
         ELSIF v.total >= 86400000 AND coalesce(v.warned_at <= p_now - 86400000, true) THEN

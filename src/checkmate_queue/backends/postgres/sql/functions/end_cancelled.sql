@@ -1,4 +1,5 @@
--- End the cancelled claims of an epoch, in one group or in all (NULL); called with the queue locked.
+-- End the cancelled claims of an epoch: its own in one group, or all in all groups (NULL), those that lapsed and
+-- wait for it to settle them included. Called with the queue locked.
 CREATE OR REPLACE FUNCTION end_cancelled(p_queue integer, p_epoch bigint, p_group integer) RETURNS tally[]
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -7,7 +8,8 @@ DECLARE
 BEGIN
     WITH gone AS (
         DELETE FROM delivery d
-        WHERE d.epoch = p_epoch AND d.cancelled AND d.state = 1 AND (p_group IS NULL OR d.group_id = p_group)
+        WHERE d.epoch = p_epoch AND d.cancelled AND d.state = 1
+          AND (p_group IS NULL OR d.group_id = p_group AND NOT d.lapsed)
         RETURNING d.key, d.group_id
     ), counted AS (
         SELECT g.group_id, count(*) AS n FROM gone g GROUP BY g.group_id

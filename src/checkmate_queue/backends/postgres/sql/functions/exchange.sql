@@ -4,7 +4,7 @@
 -- o_status: ok; lost (the lease); wrong (p_exchange is neither the last one, o_next, nor the next); again (a
 -- batch of due jobs was made ready, and there is more to make ready first). Claims come as parallel arrays.
 CREATE OR REPLACE FUNCTION exchange(
-    p_queue text, p_now bigint, p_slot integer, p_unclaimed_ms bigint,
+    p_queue text, p_now bigint, p_slot integer, p_unclaimed_ms bigint, p_failed_count bigint, p_failed_ms bigint,
     p_epoch bigint, p_group text, p_exchange bigint, p_want integer, p_done bigint[],
     p_kinds text[], p_keys bigint[], p_delays bigint[], p_attempts boolean[],
     p_types bytea[], p_messages bytea[], p_tracebacks bytea[],
@@ -26,6 +26,7 @@ DECLARE
     v_completed bigint := 0;
     v_cancelled bigint := 0;
     v_claimed bigint := 0;
+    v_failed bigint;
 BEGIN
     v_me := enter_exchange(p_queue, p_now, p_unclaimed_ms, p_epoch, p_group);
     o_now := v_me.o_now;
@@ -66,9 +67,14 @@ BEGIN
             v_keys := v_keys || v_step.o_keys;
             v_outcomes := v_outcomes || v_step.o_outcomes;
             v_tallies := v_step.o_tallies;
+            v_failed := cardinality(array_positions(v_step.o_outcomes, 'failed'));
+            IF v_failed > 0 THEN
+                v_failed := expire_failed(v_me.o_queue, o_now, p_failed_count, p_failed_ms, v_failed);
+                v_tallies := v_tallies || ROW(0, 'kept', -v_failed)::tally;
+            END IF;
         END IF;
         IF v_me.o_due OR cardinality(p_keys) > 0 THEN
-            v_step := promote(v_me.o_queue, o_now, p_unclaimed_ms, false);
+            v_step := promote(v_me.o_queue, o_now, p_unclaimed_ms);
             v_keys := v_keys || v_step.o_keys;
             v_outcomes := v_outcomes || v_step.o_outcomes;
             v_tallies := v_tallies || v_step.o_tallies;
@@ -99,5 +105,8 @@ BEGIN
     );
     IF v_claimed = 0 AND cardinality(v_keys) = 0 AND cardinality(v_tallies) = 0 THEN
         PERFORM set_config('synchronous_commit', 'off', true);  -- nothing but a lease to lose
+    END IF;
+    IF v_claimed < p_want THEN
+        PERFORM doze(v_me.o_queue);
     END IF;
 END $$;

@@ -1,6 +1,7 @@
 -- Remove failed entries past their retention: too old, or too many (F4). At most 1,000 at once.
+-- p_added: how many this transaction has kept and not counted yet.
 CREATE OR REPLACE FUNCTION expire_failed(
-    p_queue integer, p_now bigint, p_count bigint, p_retention_ms bigint
+    p_queue integer, p_now bigint, p_count bigint, p_retention_ms bigint, p_added bigint
 ) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_oldest bigint;
@@ -11,7 +12,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN 0;
     END IF;
-    SELECT sum(c.kept) INTO v_kept FROM counter c WHERE c.queue_id = p_queue AND c.group_id = 0;
+    SELECT coalesce(sum(c.kept), 0) + p_added INTO v_kept FROM counter c WHERE c.queue_id = p_queue AND c.group_id = 0;
     IF v_oldest > p_now - p_retention_ms AND v_kept <= p_count THEN
         RETURN 0;
     END IF;

@@ -1,7 +1,7 @@
 -- See Scheduling.fire. Parallel arrays, one entry a firing; p_due and p_occurrences hold the due times and
 -- job ids of all firings, p_firings the position of the firing, from 1, that each belongs to.
 CREATE OR REPLACE FUNCTION fire(
-    p_queue text, p_now bigint, p_slot integer,
+    p_queue text, p_now bigint, p_slot integer, p_unclaimed_ms bigint,
     p_ids text[], p_revisions bigint[], p_expected bigint[], p_next bigint[],
     p_firings integer[], p_due bigint[], p_occurrences text[],
     OUT o_fired boolean[]
@@ -30,7 +30,7 @@ BEGIN
             SELECT u.due, u.occurrence FROM unnest(p_firings, p_due, p_occurrences)
             WITH ORDINALITY u(firing, due, occurrence, ord) WHERE u.firing = i ORDER BY u.ord
         LOOP
-            v_made := make_occurrence(v.o_queue, v.o_now, v_spec, v_due.occurrence);
+            v_made := make_occurrence(v.o_queue, v.o_now, p_unclaimed_ms, v_spec, v_due.occurrence);
             v_keys := v_keys || v_made.o_keys;
             v_outcomes := v_outcomes || v_made.o_outcomes;
             v_tallies := v_tallies || v_made.o_tallies;

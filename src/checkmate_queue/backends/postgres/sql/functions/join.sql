@@ -15,7 +15,7 @@ DECLARE
     v_late integer[];
 BEGIN
     v := enter(p_queue, p_now, true);
-    v_step := promote(v.o_queue, v.o_now, p_unclaimed_ms, true);
+    v_step := promote(v.o_queue, v.o_now, p_unclaimed_ms);
     PERFORM end_jobs(v.o_queue, v_step.o_keys, v_step.o_outcomes);
     IF v_step.o_more THEN
         PERFORM note_counts(v.o_queue, p_slot, v_step.o_tallies);

@@ -19,7 +19,7 @@ BEGIN
             g.name, g.max_stalls, d.key, d.attempts, d.stalls,
             j.id, j.data, j.priority, j.enqueued_at, j.metadata, j.format
         FROM delivery d
-        JOIN consumer_group g ON g.id = d.group_id
+        JOIN consumer_group g ON g.id = d.group_id AND NOT g.dropped
         JOIN job j ON j.queue_id = p_queue AND j.key = d.key
         WHERE d.lapsed AND d.epoch = p_epoch
         ORDER BY d.place LIMIT 1000

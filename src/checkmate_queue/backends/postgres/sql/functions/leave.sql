@@ -12,7 +12,7 @@ DECLARE
     v_tallies tally[];
 BEGIN
     v := enter(p_queue, p_now, true);
-    v_step := promote(v.o_queue, v.o_now, p_unclaimed_ms, true);
+    v_step := promote(v.o_queue, v.o_now, p_unclaimed_ms);
     PERFORM end_jobs(v.o_queue, v_step.o_keys, v_step.o_outcomes);
     o_status := 'ok';
     v_tallies := v_step.o_tallies;
@@ -22,6 +22,7 @@ BEGIN
         SELECT FROM lease l WHERE l.number = p_epoch AND l.queue_id = v.o_queue AND l.expires_at > v.o_now
     ) THEN
         PERFORM account_attendance(v.o_queue, v.o_now);
+        UPDATE epoch e SET expires_at = l.expires_at FROM lease l WHERE e.number = p_epoch AND l.number = p_epoch;
         FOR v_group IN
             SELECT g.id, g.ephemeral FROM consumer_group g
             WHERE g.queue_id = v.o_queue AND g.name = ANY (p_names) AND NOT g.dropped AND EXISTS (
@@ -30,7 +31,7 @@ BEGIN
         LOOP
             v_tallies := v_tallies || give_back(v.o_queue, p_epoch, v_group.id) || release_members(p_epoch, v_group.id);
             IF (v_group.ephemeral OR p_unregister) AND NOT is_attended(v_group.id, v.o_now) THEN
-                UPDATE consumer_group g SET dropped = true WHERE g.id = v_group.id;
+                v_tallies := v_tallies || mark_dropped(ARRAY[v_group.id]);
             END IF;
         END LOOP;
         PERFORM end_epoch(p_epoch, v.o_now);

@@ -1,6 +1,6 @@
 -- Make one job of a schedule, for the live groups that may have it (R5, R6); none where that leaves none.
 CREATE OR REPLACE FUNCTION make_occurrence(
-    p_queue integer, p_now bigint, p_schedule schedule, p_occurrence text,
+    p_queue integer, p_now bigint, p_unclaimed_ms bigint, p_schedule schedule, p_occurrence text,
     OUT o_created boolean, OUT o_keys bigint[], OUT o_outcomes text[], OUT o_tallies tally[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -18,6 +18,7 @@ BEGIN
             SELECT DISTINCT d.group_id FROM job j JOIN delivery d ON d.key = j.key
             WHERE j.queue_id = p_queue AND j.schedule = p_schedule.id
               AND (NOT d.started OR NOT p_schedule.overlap)
+              AND NOT (d.state = 2 AND d.at <= p_now - p_unclaimed_ms)
         );
         v_groups := ARRAY(SELECT g.id FROM unnest(v_live) g(id) WHERE g.id <> ALL (v_busy));
     END IF;

@@ -23,14 +23,16 @@ BEGIN
     FOR v_lease IN SELECT l.number, l.lease_ms, l.expires_at FROM lease l WHERE l.queue_id = p_queue ORDER BY l.number
     LOOP
         CONTINUE WHEN v_gap * 2 <= v_lease.lease_ms AND v_gap >= -1000;
+        IF NOT v_moved THEN
+            PERFORM account_attendance(p_queue, v_seen);  -- what went before the gap counts
+            v_moved := true;
+        END IF;
         v_by := CASE WHEN v_lease.expires_at > v_seen THEN v_gap ELSE 0 END;
-        v_moved := true;
         UPDATE epoch e SET expires_at = least(e.expires_at + v_by, CASE WHEN v_by = 0 THEN p_now END)
         WHERE e.number = v_lease.number;
         UPDATE member m SET expires_at = least(m.expires_at + v_by, CASE WHEN v_by = 0 THEN p_now END)
         WHERE m.epoch = v_lease.number;
     END LOOP;
-    UPDATE contact c
-    SET at = p_now, attended_at = c.attended_at + CASE WHEN v_moved THEN v_gap ELSE 0 END
+    UPDATE contact c SET at = p_now, attended_at = CASE WHEN v_moved THEN p_now ELSE c.attended_at END
     WHERE c.queue_id = p_queue;
 END $$;

@@ -34,4 +34,7 @@ BEGIN
         expired = c.expired + excluded.expired,
         cancelled = c.cancelled + excluded.cancelled,
         kept = c.kept + excluded.kept;
+    IF EXISTS (SELECT FROM unnest(p_tallies) t WHERE t.kind = 'ready' AND t.n > 0) THEN
+        PERFORM wake(p_queue);
+    END IF;
 END $$;

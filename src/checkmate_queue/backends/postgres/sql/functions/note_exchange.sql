@@ -43,6 +43,9 @@ BEGIN
         FROM unnest(p_tallies) u WHERE u.group_id = p_group
     ) t
     WHERE m.epoch = p_epoch AND m.group_id = p_group;
+    IF EXISTS (SELECT FROM unnest(p_tallies) t WHERE t.kind = 'ready' AND t.n > 0) THEN
+        PERFORM wake(p_queue);
+    END IF;
     PERFORM note_counts(
         p_queue, p_slot, ARRAY(SELECT u FROM unnest(p_tallies) u WHERE u.group_id <> p_group)
     );

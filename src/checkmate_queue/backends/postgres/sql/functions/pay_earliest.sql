@@ -11,6 +11,7 @@ BEGIN
     ), open AS (
         SELECT b.key, b.priority, b.expires_at, count(*)::integer AS n FROM batch b
         JOIN delivery d ON d.key = b.key AND d.group_id > 0
+        WHERE b.expires_at IS NULL OR b.expires_at > p_now
         GROUP BY b.key, b.priority, b.expires_at
     ), given AS (
         INSERT INTO delivery (key, place, at, expires_at, queue_id, group_id, priority, state)

@@ -1,9 +1,9 @@
 -- Make ready what is due, and end what has expired; returns what ended, and the tallies.
 --
--- One transaction at a time promotes a queue, so that places follow due times: others pass by, and find
--- what it made ready when it has committed. With p_wait they wait for it instead.
+-- One transaction at a time promotes a queue, so that places follow due times. Others wait until it has
+-- committed, since nothing may start before what is due (J5), and then look whether anything is left to do.
 CREATE OR REPLACE FUNCTION promote(
-    p_queue integer, p_now bigint, p_unclaimed_ms bigint, p_wait boolean,
+    p_queue integer, p_now bigint, p_unclaimed_ms bigint,
     OUT o_readied bigint, OUT o_more boolean, OUT o_keys bigint[], OUT o_outcomes text[], OUT o_tallies tally[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -16,22 +16,17 @@ BEGIN
     o_keys := '{}';
     o_outcomes := '{}';
     o_tallies := '{}';
-    SELECT
-        EXISTS (SELECT FROM delivery d WHERE d.queue_id = p_queue AND d.state >= 3 AND d.at <= p_now),
-        EXISTS (SELECT FROM delivery d WHERE d.queue_id = p_queue AND d.expires_at <= p_now) OR EXISTS (
-            SELECT FROM (
-                SELECT d.at FROM delivery d WHERE d.queue_id = p_queue AND d.state = 2 ORDER BY d.place LIMIT 1
-            ) u WHERE u.at <= p_now - p_unclaimed_ms
-        )
-    INTO v_due, v_late;
-    IF NOT (v_due OR v_late) THEN
-        RETURN;
-    END IF;
-    IF p_wait THEN
-        PERFORM pg_advisory_xact_lock('delivery'::regclass::oid::integer, p_queue);
-    ELSIF NOT pg_try_advisory_xact_lock('delivery'::regclass::oid::integer, p_queue) THEN
-        RETURN;
-    END IF;
+    LOOP
+        SELECT
+            EXISTS (SELECT FROM delivery d WHERE d.queue_id = p_queue AND d.state >= 3 AND d.at <= p_now),
+            has_late(p_queue, p_now, p_unclaimed_ms)
+        INTO v_due, v_late;
+        IF NOT (v_due OR v_late) THEN
+            RETURN;
+        END IF;
+        EXIT WHEN pg_try_advisory_xact_lock('delivery'::regclass::oid::integer, p_queue);
+        PERFORM await_promotion(p_queue);
+    END LOOP;
     IF v_due THEN
         SELECT r.o_readied, r.o_more, r.o_keys, r.o_outcomes, r.o_tallies
         INTO o_readied, o_more, o_keys, o_outcomes, o_tallies FROM ready_due(p_queue, p_now) r;

@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION promote_batch(
 DECLARE
     v record;
 BEGIN
-    v := promote(p_queue, p_now, p_unclaimed_ms, true);
+    v := promote(p_queue, p_now, p_unclaimed_ms);
     PERFORM end_jobs(p_queue, v.o_keys, v.o_outcomes);
     PERFORM note_counts(p_queue, p_slot, v.o_tallies);
 END $$;

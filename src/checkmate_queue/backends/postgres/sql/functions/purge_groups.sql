@@ -6,6 +6,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     v_group integer;
     v_keys bigint[];
+    v_outcomes text[];
     v_tallies tally[];
     v_left integer := 1000;
 BEGIN
@@ -21,16 +22,17 @@ BEGIN
             LIMIT v_left
         ), gone AS (
             DELETE FROM delivery d USING batch s WHERE d.key = s.key AND d.group_id = v_group
-            RETURNING d.key, d.state
+            RETURNING d.key, d.state, CASE WHEN d.cancelled THEN 'cancelled' ELSE 'expired' END AS outcome
         ), counted AS (
-            SELECT g.state, count(*) AS n FROM gone g GROUP BY g.state
+            SELECT g.state, g.outcome, count(*) AS n FROM gone g GROUP BY g.state, g.outcome
         )
         SELECT
             coalesce((SELECT array_agg(g.key) FROM gone g), '{}'),
+            coalesce((SELECT array_agg(g.outcome) FROM gone g), '{}'),
             array_agg(ROW(v_group, state_name(c.state), -c.n)::tally)
-            || array_agg(ROW(v_group, 'expired', c.n)::tally)
-        INTO v_keys, v_tallies FROM counted c;
-        PERFORM end_jobs(p_queue, v_keys, array_fill('expired'::text, ARRAY[cardinality(v_keys)]));
+            || array_agg(ROW(v_group, c.outcome, c.n)::tally)
+        INTO v_keys, v_outcomes, v_tallies FROM counted c;
+        PERFORM end_jobs(p_queue, v_keys, v_outcomes);
         PERFORM note_counts(p_queue, p_slot, coalesce(v_tallies, '{}'));
         v_left := v_left - cardinality(v_keys);
         IF v_left <= 0 THEN

@@ -1,15 +1,14 @@
 -- See Scheduling.schedules: those of p_ids, or where it is NULL the first p_limit above p_after.
 CREATE OR REPLACE FUNCTION schedules(p_queue text, p_ids text[], p_after text, p_limit bigint)
-RETURNS TABLE (
-    id text, revision bigint, anchor bigint, next_at bigint, last_run_at bigint, last_outcome text,
-    data bytea, definition text, timing text, interval_seconds double precision, cron_pattern text,
-    timezone text, priority integer, misfire text, overlap boolean, drop_unclaimed boolean, first_at bigint
-) LANGUAGE plpgsql STABLE SET search_path FROM CURRENT
+RETURNS SETOF plan LANGUAGE plpgsql STABLE SET search_path FROM CURRENT
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     v_queue integer := (SELECT q.id FROM queue q WHERE q.name = p_queue);
     v_ids text[] := p_ids;
 BEGIN
+    IF v_queue IS NULL THEN
+        RAISE EXCEPTION 'unknown queue' USING ERRCODE = 'CQ001';
+    END IF;
     IF v_ids IS NULL THEN
         v_ids := ARRAY(
             SELECT s.id FROM schedule s WHERE s.queue_id = v_queue AND s.id > p_after ORDER BY s.id LIMIT p_limit

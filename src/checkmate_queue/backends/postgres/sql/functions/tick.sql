@@ -41,14 +41,16 @@ BEGIN
         ),
         p_kinds, p_keys, p_delays, p_attempts, p_types, p_messages, p_tracebacks
     );
-    v_step := promote(v_queue, o_now, p_unclaimed_ms, v_upkeep);
+    v_step := promote(v_queue, o_now, p_unclaimed_ms);
     o_readied := v_step.o_readied + (
         SELECT coalesce(sum(t.n), 0) FROM unnest(v_ended.o_tallies) t WHERE t.kind = 'ready'
     );
     o_more := v_step.o_more;
     PERFORM end_jobs(v_queue, v_ended.o_keys || v_step.o_keys, v_ended.o_outcomes || v_step.o_outcomes);
     v_tallies := v_ended.o_tallies || v_step.o_tallies;
-    v_failed := expire_failed(v_queue, o_now, p_failed_count, p_failed_ms);
+    v_failed := expire_failed(v_queue, o_now, p_failed_count, p_failed_ms, (
+        SELECT count(*) FROM unnest(v_ended.o_outcomes) u(outcome) WHERE u.outcome = 'failed'
+    ));
     IF v_failed > 0 THEN
         v_tallies := v_tallies || ROW(0, 'kept', -v_failed)::tally;
         o_more := o_more OR v_failed >= 1000;
@@ -81,4 +83,5 @@ BEGIN
     o_more := o_more OR cardinality(o_due) >= 1000 OR coalesce(cardinality(o_keys), 0) >= 1000;
     o_pending := pending(v_queue);
     o_next := next_event(v_queue, p_epoch, p_unclaimed_ms);
+    PERFORM doze(v_queue);
 END $$;

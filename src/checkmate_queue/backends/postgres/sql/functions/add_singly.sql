@@ -1,22 +1,22 @@
--- Store units one by one, and refuse those that would make the queue too full (J8).
---
--- One caller at a time, or two might take the same room.
-CREATE OR REPLACE FUNCTION add_limited(
-    p_queue integer, p_now bigint, p_limit bigint, p_units integer[],
+-- Store units one by one: where a job may end at once, so that its id is free for the next unit, and under a limit,
+-- where those are refused that would make the queue too full (J8). Then one caller at a time, or two might take
+-- the same room.
+CREATE OR REPLACE FUNCTION add_singly(
+    p_queue integer, p_now bigint, p_unclaimed_ms bigint, p_groups integer[], p_limit bigint, p_units integer[],
     p_ids text[], p_data bytea[], p_metadata bytea[], p_priorities integer[], p_delays bigint[],
     p_expiries bigint[], p_drops boolean[], p_tokens text[],
     OUT o_created boolean[], OUT o_keys bigint[], OUT o_outcomes text[], OUT o_tallies tally[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    v_groups integer[];
-    v_size bigint;
+    v_size bigint := 0;
     v_new bigint;
     v_unit record;
     v_stored record;
 BEGIN
-    PERFORM pg_advisory_xact_lock('job'::regclass::oid::integer, p_queue);
-    v_groups := live_groups(p_queue, p_now);
-    v_size := queue_size(p_queue);
+    IF p_limit IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock('job'::regclass::oid::integer, p_queue);
+        v_size := queue_size(p_queue);
+    END IF;
     o_created := '{}';
     o_keys := '{}';
     o_outcomes := '{}';
@@ -25,13 +25,13 @@ BEGIN
         SELECT min(u.ord)::integer AS first, max(u.ord)::integer AS last
         FROM unnest(p_units) WITH ORDINALITY u(unit, ord) GROUP BY u.unit ORDER BY u.unit
     LOOP
-        v_new := count_new(p_queue, p_now, p_ids[v_unit.first : v_unit.last]);
+        v_new := count_new(p_queue, p_now, p_unclaimed_ms, p_ids[v_unit.first : v_unit.last]);
         IF v_new > 0 AND v_size + v_new > p_limit THEN
             o_created := o_created || array_fill(NULL::boolean, ARRAY[v_unit.last - v_unit.first + 1]);
             CONTINUE;
         END IF;
         v_stored := add_unit(
-            p_queue, p_now, v_groups,
+            p_queue, p_now, p_unclaimed_ms, p_groups,
             p_ids[v_unit.first : v_unit.last], p_data[v_unit.first : v_unit.last],
             p_metadata[v_unit.first : v_unit.last], p_priorities[v_unit.first : v_unit.last],
             p_delays[v_unit.first : v_unit.last], p_expiries[v_unit.first : v_unit.last],
@@ -39,8 +39,7 @@ BEGIN
         );
         v_size := v_size + v_new - cardinality(v_stored.o_keys);
         o_created := o_created || v_stored.o_created;
-        o_keys := o_keys || v_stored.o_keys;
-        o_outcomes := o_outcomes || v_stored.o_outcomes;
+        PERFORM end_jobs(p_queue, v_stored.o_keys, v_stored.o_outcomes);
         o_tallies := o_tallies || v_stored.o_tallies;
     END LOOP;
 END $$;

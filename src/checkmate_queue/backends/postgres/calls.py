@@ -1,0 +1,54 @@
+"""What every verb needs: a store's connections, its limits and its clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from checkmate_queue.backends.postgres.connection import Connections
+from checkmate_queue.backends.postgres.statements import call, statement
+
+if TYPE_CHECKING:
+    from checkmate_queue.backends.postgres.connection import Row
+    from checkmate_queue.core.model import Millis, StoreLimits
+    from checkmate_queue.store import Clock
+
+
+class Calls:
+    """Calls the functions of `sql/functions/` in one schema."""
+
+    def __init__(
+        self, connections: Connections, schema: str, limits: StoreLimits, clock: Clock | None
+    ) -> None:
+        self._connections = connections
+        self._schema = schema
+        self._limits = limits
+        self._clock = clock
+        self._slot = 0
+
+    @property
+    def _unclaimed(self) -> Millis:
+        return self._limits.unclaimed_retention_ms
+
+    def _now(self) -> Millis | None:
+        return None if self._clock is None else self._clock()
+
+    async def _engine_time(self) -> Millis:
+        now: Millis = (await self._connections.row(statement("ping", self._schema)))[0]
+        return now if self._clock is None else self._clock()
+
+    async def _call(self, function: str, *arguments: Any) -> Row:
+        return await self._connections.row(call(function, len(arguments), self._schema), *arguments)
+
+    async def _call_for_rows(self, function: str, *arguments: Any) -> list[Row]:
+        return await self._connections.rows(call(function, len(arguments), self._schema), *arguments)
+
+    async def _until_ready(self, function: str, *arguments: Any) -> Row:
+        """Call again while there was so much due that a call made only a batch of it ready."""
+        row = await self._call(function, *arguments)
+        while row["o_status"] == "again":
+            row = await self._call(function, *arguments)
+        return row
+
+    async def _repeat(self, function: str, queue: str) -> None:
+        while (await self._call(function, queue, self._now(), self._slot))["o_more"]:
+            pass

@@ -1,0 +1,17 @@
+-- See Inspector.failed: entries below p_before, the newest first.
+CREATE OR REPLACE FUNCTION failed_entries(p_queue text, p_group text, p_before bigint, p_limit bigint)
+RETURNS TABLE (
+    entry bigint, id text, group_name text, data bytea, error_type bytea, message bytea, traceback bytea,
+    attempts integer, failed_at bigint
+) LANGUAGE plpgsql STABLE SET search_path FROM CURRENT
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    v_queue integer := (SELECT q.id FROM queue q WHERE q.name = p_queue);
+BEGIN
+    RETURN QUERY
+    SELECT
+        f.entry, f.id, f.group_name, f.data, f.error_type, f.message, f.traceback, f.attempts, f.failed_at
+    FROM failed f
+    WHERE f.queue_id = v_queue AND f.entry < p_before AND (p_group IS NULL OR f.group_name = p_group)
+    ORDER BY f.entry DESC LIMIT p_limit;
+END $$;

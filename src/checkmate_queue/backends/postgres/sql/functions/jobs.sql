@@ -1,0 +1,58 @@
+-- A page of jobs in key order, with the states of their deliveries in parallel arrays: candidates for p_state
+-- (NULL: all), or with p_id the jobs of that id, a user's first. A row whose o_groups is NULL has ended.
+CREATE OR REPLACE FUNCTION jobs(
+    p_queue text, p_now bigint, p_unclaimed_ms bigint, p_id text, p_state text, p_after bigint, p_limit bigint
+)
+RETURNS TABLE (
+    key bigint, id text, data bytea, priority integer, enqueued_at bigint, metadata bytea, expires_at bigint,
+    occurrence boolean, groups text[], states text[], due_at bigint
+) LANGUAGE plpgsql STABLE SET search_path FROM CURRENT
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    v_queue integer := (SELECT q.id FROM queue q WHERE q.name = p_queue);
+    v_now bigint := coalesce(p_now, (extract(epoch FROM clock_timestamp()) * 1000)::bigint);
+    v_keys bigint[];
+BEGIN
+    IF p_id IS NOT NULL THEN
+        v_keys := ARRAY(
+            SELECT j.key FROM job j WHERE j.queue_id = v_queue AND j.id = p_id AND j.schedule IS NULL
+            UNION ALL
+            SELECT j.key FROM job j WHERE j.queue_id = v_queue AND j.id = p_id AND j.schedule IS NOT NULL
+        );
+    ELSIF p_state IN ('delayed', 'retrying') THEN
+        v_keys := ARRAY(
+            SELECT DISTINCT d.key FROM delivery d
+            WHERE d.queue_id = v_queue AND d.state >= 3 AND (d.group_id = 0) = (p_state = 'delayed')
+              AND d.key > p_after ORDER BY d.key LIMIT p_limit
+        );
+    ELSIF p_state = 'unclaimed' THEN
+        v_keys := ARRAY(
+            SELECT d.key FROM delivery d
+            WHERE d.queue_id = v_queue AND d.state = 2 AND d.key > p_after ORDER BY d.key LIMIT p_limit
+        );
+    ELSIF p_state = 'processing' THEN
+        v_keys := ARRAY(
+            SELECT DISTINCT d.key FROM epoch e JOIN delivery d ON d.epoch = e.number AND d.state = 1
+            WHERE e.queue_id = v_queue AND d.key > p_after ORDER BY d.key LIMIT p_limit
+        );
+    ELSE
+        v_keys := ARRAY(
+            SELECT j.key FROM job j WHERE j.queue_id = v_queue AND j.key > p_after ORDER BY j.key LIMIT p_limit
+        );
+    END IF;
+    RETURN QUERY
+    SELECT
+        j.key, j.id, j.data, j.priority, j.enqueued_at, j.metadata, j.expires_at, j.schedule IS NOT NULL,
+        o.names, o.states, o.due
+    FROM job j LEFT JOIN (
+        SELECT
+            d.key, array_agg(d.name) AS names,
+            array_agg(CASE d.state
+                WHEN 0 THEN 'pending' WHEN 1 THEN 'processing' WHEN 2 THEN 'unclaimed' WHEN 3 THEN 'retrying'
+                ELSE 'delayed'
+            END) AS states,
+            max(d.at) FILTER (WHERE d.state = 4) AS due
+        FROM open_deliveries(v_keys, v_now, p_unclaimed_ms) d GROUP BY d.key
+    ) o ON o.key = j.key
+    WHERE j.queue_id = v_queue AND j.key = ANY (v_keys) ORDER BY j.key;
+END $$;

@@ -1,0 +1,2 @@
+-- All registered names, sorted.
+SELECT name FROM /* schema. */queue ORDER BY name
