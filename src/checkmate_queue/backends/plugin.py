@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from dataclasses import dataclass, is_dataclass
+from typing import Any, ClassVar, Generic, TypeVar, get_args, get_type_hints
 from urllib.parse import SplitResult
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Secret, SecretBytes, SecretStr, ValidationError
+from typing_extensions import is_typeddict
 
 from checkmate_queue.core.errors import ConfigError, PluginNotFoundError
 from checkmate_queue.core.excerpt import excerpt
@@ -123,9 +124,25 @@ class QueuePlugin(ABC, Generic[C]):
             known = ", ".join(sorted(self.config_schema.model_fields))
             return f"there is no setting {name!r}; there are: {known}"
         field = self.config_schema.model_fields.get(str(item["loc"][0])) if item["loc"] else None
-        if field is None or "Secret" in repr(field.annotation):
+        if field is None or item["type"] == "missing" or holds_secret(field.annotation):
             return f"{name}: {item['msg']}"  # A secret stays one, even a wrong one (L6).
         return f"{name}: {item['msg']}, not {excerpt(item['input'])}"
+
+
+def holds_secret(annotation: Any, known: frozenset[Any] = frozenset()) -> bool:
+    """Whether a value of this type may hold a secret, at whatever depth (L6)."""
+    if annotation in known:
+        return False
+    known |= {annotation}
+    inner = list(get_args(annotation))
+    if isinstance(annotation, type):
+        if issubclass(annotation, BaseModel):
+            inner += [field.annotation for field in annotation.model_fields.values()]
+        elif issubclass(annotation, SecretStr | SecretBytes | Secret):
+            return True
+        elif is_dataclass(annotation) or is_typeddict(annotation):
+            inner += get_type_hints(annotation).values()
+    return any(holds_secret(each, known) for each in inner)
 
 
 class QueuePluginRegistry:
