@@ -47,6 +47,9 @@ class Moving(Protocol):
         What expired but was not swept may come, or end as `expired` here.
         """
 
+    async def is_vacant(self) -> bool:
+        """Whether `receive` would take records: changes nothing."""
+
     async def receive(self, token: str, successor: str) -> bool:
         """Close the store and make it ready for records of this move; False where it is not empty.
 

@@ -90,6 +90,14 @@ class BackendSettings:
             if document == snapshot.document or await self.save(document, snapshot):
                 return document
 
+    async def load_document(self) -> Document:
+        """The document, which must be stored."""
+        return _required((await self.load()).document)
+
+    async def change_document(self, change: Callable[[Document], Document]) -> Document:
+        """As `change`, of a document that must be stored."""
+        return await self.change(lambda document: change(_required(document)))
+
     # -- configs ---------------------------------------------------------------------------------
 
     def read(self, stored: StoredConfig) -> BackendConfig:
@@ -122,3 +130,9 @@ class BackendSettings:
         ):
             return stored
         return StoredConfig(plugin.id, plugin.config_version, seal(config, self._box))
+
+
+def _required(document: Document | None) -> Document:
+    if document is None:
+        raise ConfigError("No backend is stored in these settings yet")
+    return document

@@ -178,10 +178,15 @@ class MemoryStore:
         with self._lock:
             return moving.export(self._known(queue), cursor, limit, EXPORT_BYTES, self._clock())
 
+    async def is_vacant(self) -> bool:
+        """See the contract."""
+        with self._lock:
+            return not self._queues or (self._reception is not None and not self._reception.admitted)
+
     async def receive(self, token: str, successor: str) -> bool:
         """See the contract."""
         with self._lock:
-            if self._queues and (self._reception is None or self._reception.admitted):
+            if not await self.is_vacant():
                 return False
             self._queues.clear()
             self._reception = moving.Reception(token, successor)

@@ -85,10 +85,15 @@ def _empty(tx: Transaction) -> None:
 # -- the verbs -----------------------------------------------------------------------------------
 
 
+def is_vacant(tx: Transaction) -> bool:
+    """See `Moving.is_vacant`."""
+    reception = _noted(tx)
+    return (reception is not None and not reception.admitted) or not tx.all("queue_names")
+
+
 def receive(tx: Transaction, token: str, successor: str) -> bool:
     """See `Moving.receive`."""
-    reception = _noted(tx)
-    if (reception is None or reception.admitted) and tx.all("queue_names"):
+    if not is_vacant(tx):
         return False
     tx.run("fence_registry", (successor,))
     _note(tx, Reception(token, successor))

@@ -209,6 +209,10 @@ class SqliteStore:
             await self._write(partial(export.complete, queue=queue), light=False)
         return await self._read(partial(export.export, queue=queue, cursor=cursor, limit=limit))
 
+    async def is_vacant(self) -> bool:
+        """See the contract."""
+        return await self._read(restore.is_vacant)
+
     async def receive(self, token: str, successor: str) -> bool:
         """See the contract."""
         return await self._write(partial(restore.receive, token=token, successor=successor), light=False)

@@ -146,6 +146,7 @@ class Receiving(Theme):
     async def test_store_with_queues_is_not_empty(self, h: Harness) -> None:
         """B1: it does not receive, and stays as it is, fenced or not."""
         await h.add("a")
+        assert not await movable(h).is_vacant()
         assert not await movable(h).receive("t", "back")
         await h.store.fence(None, "there")
         await h.store.fence(h.queue, "there")
@@ -163,6 +164,7 @@ class Receiving(Theme):
         await store.receive("t", "back")
         await refused(lambda: h.add("a"), "back")
         await store.restore("t", h.queue, 1, records)
+        assert await store.is_vacant()
         await refused(lambda: h.add("a"), "back")
         await refused(lambda: store.register(h.queue), "back")
         await refused(lambda: store.register("new"), "back")
@@ -189,6 +191,7 @@ class Receiving(Theme):
         await put(h)
         await movable(h).clear("there")
         assert await h.store.queues() == []
+        assert await movable(h).is_vacant()
         await movable(h).reopen("elsewhere")
         await refused(lambda: h.store.register(h.queue))
         await movable(h).reopen("there")
