@@ -9,6 +9,7 @@ from checkmate_queue.core.details import (
     Lag,
     LagThresholds,
     RecurringJobDetails,
+    SwitchResult,
     WorkerDetails,
 )
 from checkmate_queue.core.errors import (
@@ -30,6 +31,7 @@ from checkmate_queue.core.retry import Discard, Exponential, Fixed, Retry
 from checkmate_queue.manager import QueueManager
 from checkmate_queue.queue import Consumer, Queue
 from checkmate_queue.runtime.events import (
+    BackendSwitched,
     Event,
     GroupAbandoned,
     JobCancelled,
@@ -40,6 +42,7 @@ from checkmate_queue.runtime.events import (
     JobStarted,
     LagChanged,
     LeaseLost,
+    SwitchProgressed,
 )
 
 __version__ = "0.1.0"
@@ -48,6 +51,7 @@ __all__ = [
     "BackendConfig",
     "BackendProbe",
     "BackendSwitchError",
+    "BackendSwitched",
     "BackendUnavailableError",
     "CancelResult",
     "ConfigError",
@@ -90,5 +94,7 @@ __all__ = [
     "RecurringJobDetails",
     "Retry",
     "ScheduleError",
+    "SwitchProgressed",
+    "SwitchResult",
     "WorkerDetails",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_type_hints
 from urllib.parse import SplitResult
@@ -98,6 +98,10 @@ class QueuePlugin(ABC, Generic[C]):
     config_version: ClassVar[int] = 1
     migrations: ClassVar[tuple[Migration, ...]] = ()
     config_schema: type[C]
+    switchable: ClassVar[bool] = False
+    """Whether its stores have the verbs of `checkmate_queue.moving`: it can be switched to and from."""
+    in_process: ClassVar[bool] = False
+    """Whether what is stored lives in the store object itself."""
 
     @abstractmethod
     def address_of(self, url: SplitResult) -> dict[str, Any]:
@@ -109,6 +113,14 @@ class QueuePlugin(ABC, Generic[C]):
     @abstractmethod
     def create_store(self, config: C, clock: Clock | None = None) -> Store:
         """A store for this config, not opened yet. With a clock it tells the time by that (tests)."""
+
+    def storage_of(self, config: C) -> Hashable:
+        """Which storage a config names: equal values, the same one (B1).
+
+        By default, all that this plugin's schema adds to `BackendConfig`.
+        """
+        own = config.model_dump(mode="python", exclude=set(BackendConfig.model_fields))
+        return tuple((name, repr(value)) for name, value in sorted(own.items()))
 
     def validate(self, values: Mapping[str, Any]) -> C:
         """The config with all defaults; raises `ConfigError` that names each wrong field (L7)."""

@@ -111,3 +111,13 @@ class Lag:
     severity: Severity
     pending: int
     thresholds: LagThresholds
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchResult:
+    """What a switch of the backend moved, or would move (B7). `warnings` are for people."""
+
+    success: bool
+    migrated_jobs: int
+    migrated_recurring_jobs: int
+    warnings: tuple[str, ...] = ()

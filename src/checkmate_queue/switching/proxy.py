@@ -88,12 +88,23 @@ class SwitchableStore:
         old.retired = True
         self._close_if_done(old)
 
+    def keep_settings_in(self, settings: SettingsStore, closing: MovableStore | None) -> None:
+        """Read and write settings there from now on; `closing` is the store of those before, if of no use."""
+        self._settings = settings
+        if closing is not None:
+            self._close(closing)
+        else:
+            self._current.kept = False
+
+    def _close(self, store: MovableStore) -> None:
+        task = asyncio.get_running_loop().create_task(store.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
     def _close_if_done(self, generation: Generation) -> None:
         if generation.retired and not generation.calls and not generation.kept:
             generation.kept = True
-            task = asyncio.get_running_loop().create_task(generation.store.close())
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            self._close(generation.store)
 
     async def _call(self, verb: Callable[[MovableStore], Awaitable[T]]) -> T:
         while True:

@@ -47,8 +47,14 @@ class BackendSettings:
     """The document in a settings store, its configs in the form that plugins understand."""
 
     def __init__(
-        self, store: SettingsStore, registry: QueuePluginRegistry, box: SecretBox | None = None
+        self,
+        store: SettingsStore,
+        registry: QueuePluginRegistry,
+        box: SecretBox | None = None,
+        initial: Callable[[], StoredConfig] | None = None,
     ) -> None:
+        """`initial` gives the backend that is active as long as nothing is stored."""
+        self._initial = initial
         self._store = store
         self._registry = registry
         self._box = box or SecretBox()
@@ -91,12 +97,19 @@ class BackendSettings:
                 return document
 
     async def load_document(self) -> Document:
-        """The document, which must be stored."""
-        return _required((await self.load()).document)
+        """The document, or the one to begin with."""
+        return self._required((await self.load()).document)
 
     async def change_document(self, change: Callable[[Document], Document]) -> Document:
-        """As `change`, of a document that must be stored."""
-        return await self.change(lambda document: change(_required(document)))
+        """As `change`, of the stored document or the one to begin with."""
+        return await self.change(lambda document: change(self._required(document)))
+
+    def _required(self, document: Document | None) -> Document:
+        if document is not None:
+            return document
+        if self._initial is None:
+            raise ConfigError("No backend is stored in these settings yet")
+        return Document(1, self._initial())
 
     # -- configs ---------------------------------------------------------------------------------
 
@@ -105,6 +118,10 @@ class BackendSettings:
         plugin = self._registry.get_plugin(stored.plugin)
         values = unseal(stored.values, self._box)
         return upgrade(plugin, stored.config_version, values, secrets_of(stored.values, self._box))
+
+    def stored(self, plugin: QueuePlugin[Any], config: BackendConfig) -> StoredConfig:
+        """A config as it is to be stored."""
+        return StoredConfig(plugin.id, plugin.config_version, seal(config, self._box))
 
     def accept(
         self, plugin_id: str, values: Mapping[str, Any], document: Document | None
@@ -122,17 +139,11 @@ class BackendSettings:
             known = self._current(known, plugin, self.read(known))
         config = plugin.validate(keep_secrets(values, known.values if known else {}, self._box))
         check_no_blots(config)
-        return config, StoredConfig(plugin.id, plugin.config_version, seal(config, self._box))
+        return config, self.stored(plugin, config)
 
     def _current(self, stored: StoredConfig, plugin: QueuePlugin[Any], config: BackendConfig) -> StoredConfig:
         if stored.config_version == plugin.config_version and all(
             self._box.is_current(token) for token in tokens(stored.values)
         ):
             return stored
-        return StoredConfig(plugin.id, plugin.config_version, seal(config, self._box))
-
-
-def _required(document: Document | None) -> Document:
-    if document is None:
-        raise ConfigError("No backend is stored in these settings yet")
-    return document
+        return self.stored(plugin, config)

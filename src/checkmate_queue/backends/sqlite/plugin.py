@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import SplitResult, unquote
 
@@ -32,6 +34,7 @@ class SqlitePlugin(QueuePlugin[SqliteConfig]):
     description: ClassVar[str] = "One file on this machine: no server, durable, shared by several processes"
     schemes: ClassVar[tuple[str, ...]] = ("sqlite",)
     config_schema: type[SqliteConfig] = SqliteConfig
+    switchable: ClassVar[bool] = True
 
     def address_of(self, url: SplitResult) -> dict[str, Any]:
         path = unquote(url.path)
@@ -42,6 +45,9 @@ class SqlitePlugin(QueuePlugin[SqliteConfig]):
             )
         # Three slashes and a relative path, four and an absolute one.
         return {"path": path[1:]}
+
+    def storage_of(self, config: SqliteConfig) -> Hashable:
+        return Path(config.path).resolve()
 
     def create_store(self, config: SqliteConfig, clock: Clock | None = None) -> Store:
         return SqliteStore(
