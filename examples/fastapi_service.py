@@ -15,7 +15,7 @@ Look at
   has written its result before.
 
 The program is its own first visitor: it asks for counts over HTTP, and serves on for some seconds.
-Needs: pip install fastapi uvicorn
+Needs: pip install 'checkmate-queue[examples]'
 """
 
 from __future__ import annotations
@@ -39,10 +39,13 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Annotated, Any
 
-import uvicorn
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
-
 from checkmate_queue import Discard, Job, Queue, QueueManager
+
+try:
+    import uvicorn
+    from fastapi import Depends, FastAPI, HTTPException, Request, Response
+except ModuleNotFoundError:
+    sys.exit("this example needs a web server; add it with: pip install 'checkmate-queue[examples]'")
 
 
 @dataclass(frozen=True)

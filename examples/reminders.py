@@ -14,7 +14,7 @@ Look at
 
 It starts an SMTP server and an HTTP server that accepts a few requests a second, and looks at what arrived
 there.
-Needs: pip install aiosmtpd
+Needs: pip install 'checkmate-queue[examples]'
 """
 
 from __future__ import annotations
@@ -35,10 +35,13 @@ from functools import partial
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
-
 from checkmate_queue import Discard, Job, QueueManager, Retry
 from checkmate_queue.testing.waiting import wait_until
+
+try:
+    from aiosmtpd.smtp import SMTP, Envelope, Session
+except ModuleNotFoundError:
+    sys.exit("this example needs an SMTP server; add it with: pip install 'checkmate-queue[examples]'")
 
 ACCEPTED_PER_SECOND = 8
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shlex
 import subprocess
 from datetime import datetime
 
@@ -114,6 +116,30 @@ async def test_what_failed_is_listed_shown_retried_and_discarded(site: Site) -> 
     assert await site.call("failed", "retry", "work", "--all") == "0 deliveries are ready again\n"
 
 
+async def test_a_list_that_is_cut_off_says_how_to_go_on(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await fail(site, "one", "two", "three")
+    for number in range(3):
+        await site.call("enqueue", "work", str(number), "--id", f"job {number}")
+
+    def listed(*arguments: str) -> tuple[list[str], str]:
+        assert execute(app, [*arguments, "--url", site.url]) == 0
+        shown = capsys.readouterr()
+        return [line.split("  ")[0] for line in shown.out.splitlines()[1:]], shown.err
+
+    for command, first, second in (
+        (["failed", "list", "work", "--limit", "2"], ["three", "two"], ["one"]),
+        (["jobs", "list", "work", "--limit", "2"], ["job 0", "job 1"], ["job 2"]),
+    ):
+        seen, said = await asyncio.to_thread(listed, *command)
+        assert seen == first
+        assert said.startswith("there is more: --after ") and said.count("\n") == 1
+        after = shlex.split(said)[-1]
+        assert await asyncio.to_thread(listed, *command, "--after", after) == (second, "")
+        assert (await asyncio.to_thread(listed, *command[:3], "--limit", "3"))[1] == ""
+
+
 async def test_recurring_jobs_are_listed_shown_run_and_cancelled(site: Site) -> None:
     async with site.manager() as manager:
         work = manager.get_queue("work")
@@ -145,7 +171,7 @@ async def test_groups_are_listed_renamed_and_dropped(site: Site) -> None:
     await site.call("groups", "rename", "work", "old name", "new name")
     assert "new name" in await site.call("groups", "list", "work")
     assert "'old name'" in await site.call("groups", "drop", "work", "old name", "--yes", code=1)
-    assert "1 deliveries wait" in await site.call("groups", "drop", "work", "new name", code=1)
+    assert "1 delivery waits" in await site.call("groups", "drop", "work", "new name", code=1)
     assert site.run("groups", "drop", "work", "new name", "--yes") == "new name was dropped\n"
     assert await site.call_json("groups", "list") == []
 
@@ -167,8 +193,8 @@ async def test_the_doctor_finds_nothing_then_what_is_wrong(site: Site) -> None:
         found = {(f["check"], f["status"]): f["message"] for f in ill}
     assert "has been waiting" in found["queue work", "problem"]
     assert "it is paused" in found["queue work", "problem"]
-    assert "no worker while other groups have; 1 deliveries wait" in found["group work/gone", "problem"]
-    assert "1 jobs wait for a first consumer group" in found["queue unheard", "warning"]
+    assert "no worker while other groups have; 1 delivery waits" in found["group work/gone", "problem"]
+    assert "1 job waits for a first consumer group" in found["queue unheard", "warning"]
 
 
 def doctor(site: Site, *arguments: str) -> str:
@@ -183,20 +209,29 @@ def doctor(site: Site, *arguments: str) -> str:
 
 async def test_the_doctor_names_dangerous_settings_and_what_does_not_open(site: Site) -> None:
     dangerous = f"{site.url}?lease_seconds=1&delay_multiplier=2&max_stalls=1&patience_seconds=1"
+    await site.call("enqueue", "work", "1")
     findings = await site.call_json("doctor", "--url", dangerous)
     settings = [f["message"].split()[0] for f in findings if f["check"] == "settings"]
     assert settings == ["delay_multiplier", "lease_seconds", "max_stalls"]
-    (finding,) = json.loads(doctor(site, "--url", "sqlite:////no/such/folder/queue.db"))
-    assert finding["status"] == "problem"
+    for url, check in (
+        ("sqlite:////no/such/folder/queue.db", "connection"),
+        ("sqlite:///no-such-file.db", "connection"),
+        ("sqlite:///queue.db?concurrency=0", "settings"),
+        ("nonsense", "settings"),
+    ):
+        finding, *_ = json.loads(doctor(site, "--url", url))
+        assert (finding["check"], finding["status"]) == (check, "problem"), url
     site.write("notes.db", "this is no database, and nothing that one could be made of")
-    (finding,) = json.loads(doctor(site, "--url", f"sqlite:///{site.folder / 'notes.db'}"))
-    assert (finding["check"], finding["status"]) == ("schema and settings", "problem")
+    finding, settings = json.loads(doctor(site, "--url", f"sqlite:///{site.folder / 'notes.db'}"))
+    assert (settings["check"], settings["status"]) == ("settings", "ok")
+    assert (finding["check"], finding["status"]) == ("storage", "problem")
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("stats", "nobody"), "stats: there is no queue 'nobody'; the backend has none yet\n"),
+        (("stats",), "stats: there is no file '"),
+        (("jobs", "list", "work", "--url", "sqlite:///slip.db"), "jobs list: there is no file '"),
         (("stats", "--url", "nonsense"), "stats: 'nonsense' is no URL; "),
         (("stats", "--url", "redis://x"), "stats: No registered plugin takes 'redis://'"),
         (("enqueue", "q", "1", "--id", "a\nb"), "enqueue: job_id 'a\\nb' holds '\\n'"),
@@ -204,6 +239,35 @@ async def test_the_doctor_names_dangerous_settings_and_what_does_not_open(site: 
 )
 def test_what_is_wrong_is_said_in_one_line(site: Site, arguments: tuple[str, ...], said: str) -> None:
     assert site.run(*arguments, code=1).startswith(said)
+
+
+def test_looking_makes_no_file(site: Site) -> None:
+    """A slip in a path must not look like an empty queue, and leave one behind."""
+    before = set(site.folder.iterdir())
+    for arguments in (
+        ["stats"],
+        ["stats", "--watch"],
+        ["jobs", "list", "q"],
+        ["failed", "retry", "q", "x"],
+        ["pause", "q"],
+    ):
+        said = site.run(*arguments, "--url", "sqlite:///slip.db", code=1)
+        assert f"there is no file '{site.folder / 'slip.db'}'; a worker, or enqueue, makes it" in said
+    assert set(site.folder.iterdir()) == before
+    site.run("enqueue", "q", "1", "--url", "sqlite:///made.db")
+    assert site.run("stats", "--url", "sqlite:///made.db").split()[-10:-8] == ["q", "0"]
+
+
+@pytest.mark.parametrize("line", ["enqueue q 1", "stats", "groups list --json"])
+def test_who_means_memory_is_told_that_it_ends_with_the_command(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute(app, [*line.split(), "--url", "memory://"]) == 0
+    shown = capsys.readouterr()
+    assert (
+        shown.err == "memory:// is this command's own: it was empty, and what is stored there now is lost\n"
+    )
+    assert shown.out
 
 
 @pytest.mark.parametrize(
@@ -252,12 +316,13 @@ def test_without_a_url_the_variable_is_named(site: Site) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_error(site: Site) -> None:
-    shell = f"{PROGRAM} stats --watch --json --interval 0.1 | head -n 1"
+    site.run("enqueue", "work", "1")
+    shell = f"{PROGRAM} stats --watch --json --interval 0.1 | head -c 1"
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {shell}"],
         env=site.environment, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
-    assert (done.stdout, done.stderr) == ("[]\n", "")
+    assert (done.stdout, done.stderr) == ("[", "")
 
 
 def test_alone_it_shows_its_commands(site: Site) -> None:

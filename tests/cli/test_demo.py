@@ -20,13 +20,6 @@ from checkmate_queue.testing.waiting import wait_until
 
 DEMO = (sys.executable, "-m", "checkmate_queue.cli", "demo", "--seconds", "6")
 PATTERNS = ("1 ", "2a", "2b", "3 ", "4a", "4b", "5 ")
-WITHOUT_SMTP = """
-import sys
-sys.modules["aiosmtpd"] = None
-sys.argv = ["checkmate-queue", "demo"]
-from checkmate_queue.cli.main import main
-main()
-"""
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -154,21 +147,6 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, arguments: tuple[str,
     assert done.stderr.startswith(said)
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
-
-
-def test_without_the_smtp_server_it_says_what_to_install(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_SMTP],
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert done.stderr == (
-        "demo: the demo needs an SMTP server; install it with: pip install 'checkmate-queue[demo]'\n"
-    )
 
 
 def test_the_version_is_told() -> None:

@@ -90,3 +90,26 @@ async def test_bash_completes_commands_and_options(site: Site) -> None:
         await shown.sees("checkmate-queue failed retry --all")
         shown.press("\x15exit\n")
         await shown.ended()
+
+
+async def test_ctrl_c_at_a_question_changes_nothing(site: Site) -> None:
+    await fail(site, "one", "two")
+    with terminal(site, "failed", "discard", "work", "--all") as shown:
+        await shown.sees(r"\[y/N\]: ")
+        shown.press("\x03")
+        assert await shown.ended() == 1
+        await shown.sees("nothing was changed")
+    assert len(await site.call_json("failed", "list", "work")) == 2
+
+
+async def test_ctrl_c_in_the_middle_says_how_far_it_came(site: Site) -> None:
+    await fail(site, *(f"job {number}" for number in range(1_500)))
+    with terminal(site, "failed", "discard", "work", "--all", "--yes") as shown:
+        await shown.sees(r"Discard .* [1-9]\d?%")
+        shown.press("\x03")
+        assert await shown.ended() == 1
+        await shown.sees(r"failed discard: interrupted after [\d,]+ jobs?")
+        assert "Traceback" not in shown.text
+    left = len(await site.call_json("failed", "list", "work", "--limit", "2000"))
+    said = re.search(r"interrupted after ([\d,]+) job", shown.text)
+    assert said and 1_500 - left == int(said[1].replace(",", ""))

@@ -83,3 +83,13 @@ def test_it_does_in_memory_what_it_says(name: str, tmp_path: Path) -> None:
 def test_it_does_it_again_on_a_storage_where_it_was_before(name: str, tmp_path: Path) -> None:
     for _ in range(2):
         assert_good(run(name, "--url", "sqlite:///queue.db", cwd=tmp_path), LINES[name])
+
+
+@pytest.mark.parametrize(("name", "missing"), [("reminders", "aiosmtpd"), ("fastapi_service", "fastapi")])
+def test_without_what_it_needs_it_says_what_to_install(name: str, missing: str) -> None:
+    program = str(EXAMPLES / f"{name}.py")
+    code = f"import runpy, sys; sys.modules[{missing!r}] = None; runpy.run_path({program!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.endswith("add it with: pip install 'checkmate-queue[examples]'\n")
+    assert done.stderr.count("\n") == 1

@@ -37,6 +37,7 @@ class DroppingMachine(QueueMachine):
         self.losses: list[str] = []
         self.calls = 0
         self.performed = 1
+        self.lost_before = 0
         self.role = ""
 
     @initialize(losses=st.lists(st.sampled_from(LOSSES), max_size=9))
@@ -53,7 +54,7 @@ class DroppingMachine(QueueMachine):
         """Call the store until it answers, unless the caller's process dies first."""
         loss = self.losses[self.calls % len(self.losses)] if self.losses else ""
         self.calls += 1
-        self.performed, self.role = 1, role
+        self.performed, self.role, self.lost_before = 1, role, self.answers.dropped
         self.answers.drop({"": 0, "drop twice": 2}.get(loss, 1))
         while True:
             try:
@@ -62,6 +63,9 @@ class DroppingMachine(QueueMachine):
                 if loss == "drop and crash":
                     return CRASHED
                 self.performed += 1
+
+    def answers_of_each_call(self, seen: object) -> list[object]:
+        return [*self.answers.lost[self.lost_before :], seen]
 
     def agree(self, seen: Answer | str, model: Callable[[], Expected]) -> tuple[Answer, Expected] | None:
         """Both last answers, or None where both refuse alike or nobody is left to hear."""

@@ -22,7 +22,6 @@ from checkmate_queue.core.model import (
     JobState,
     LapseSettlement,
     NewJob,
-    QueueFull,
     StoreLimits,
     Tick,
 )
@@ -38,7 +37,7 @@ from tests.model.drawing import (
     some_plans,
     when,
 )
-from tests.model.outcomes import settlement_of, verdict_on
+from tests.model.outcomes import settlement_of, verdict_on, which_are_full
 from tests.model.world import UNKNOWN_KEY, Client, World
 
 
@@ -56,6 +55,10 @@ class QueueMachine(World):
             self.join(role, groups)
         for job in jobs:
             self.add([[job]])
+
+    def answers_of_each_call(self, seen: object) -> list[object]:
+        """What the store answered, once for each time that it performed the verb."""
+        return [seen]
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -98,8 +101,8 @@ class QueueMachine(World):
     @rule(units=strategies.units)
     def add(self, units: list[list[NewJob]]) -> None:
         seen = self.ask(lambda: self.store.add(self.queue, units))
-        full = [isinstance(answer, QueueFull) for answer in seen] if isinstance(seen, list) else []
-        if answers := self.agree(seen, lambda: self.model.add(units, full or [False] * len(units))):
+        performed = iter(self.answers_of_each_call(seen))
+        if answers := self.agree(seen, lambda: self.model.add(units, which_are_full(next(performed), units))):
             views.same_added(*answers)
 
     @rule(units=st.lists(st.lists(strategies.jobs(), min_size=1, max_size=1), min_size=1, max_size=4))

@@ -1,8 +1,20 @@
-"""What workers make of claims, by the words that histories are drawn from."""
+"""What workers make of claims, by the words that histories are drawn from; and what stores answer."""
 
 from __future__ import annotations
 
-from checkmate_queue.core.model import Cancelled, Done, Fail, Failure, GiveBack, RetryLater, Settlement
+from collections.abc import Sequence
+
+from checkmate_queue.core.model import (
+    Cancelled,
+    Done,
+    Fail,
+    Failure,
+    GiveBack,
+    NewJob,
+    QueueFull,
+    RetryLater,
+    Settlement,
+)
 from tests.model.records import Claimed
 from tests.model.world import UNKNOWN_KEY
 
@@ -31,3 +43,10 @@ def verdict_on(verdict: str, max_stalls: int, claim: Claimed) -> Settlement | No
         gives_up = claim.stalls >= max_stalls
         return Fail(claim.key, STALLED, attempt=False) if gives_up else GiveBack(claim.key)
     return Done(claim.key) if verdict == "done" else None
+
+
+def which_are_full(answer: object, units: Sequence[Sequence[NewJob]]) -> list[bool]:
+    """Which units a store refused for a full queue."""
+    if not isinstance(answer, list):
+        return [False] * len(units)
+    return [isinstance(each, QueueFull) for each in answer]

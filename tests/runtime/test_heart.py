@@ -187,3 +187,18 @@ async def test_a_heartbeat_that_hangs_does_not_keep_it_from_stopping(beats: Beat
     heart.watch(Worker())
     assert await asyncio.to_thread(hangs.wait, 10)
     await heart.stop()
+
+
+def test_it_stops_with_the_loop_that_it_serves(beats: Beats) -> None:
+    """G7: a program whose loop broke without a shutdown does not keep its leases."""
+
+    async def crash() -> None:
+        Heart(beats, max_block_seconds=300).watch(Worker())
+        raise RuntimeError("the program broke")
+
+    with pytest.raises(RuntimeError, match="broke"):
+        asyncio.run(crash())
+    for thread in threading.enumerate():
+        if thread.name == "checkmate-heart":
+            thread.join(20)
+            assert not thread.is_alive()

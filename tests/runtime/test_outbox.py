@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from checkmate_queue.core.errors import QueueFullError
+from checkmate_queue.core.errors import BackendUnavailableError, QueueFullError
 from checkmate_queue.core.model import Added, NewJob, QueueFull
 from checkmate_queue.runtime.outbox import Outbox
 
@@ -101,3 +101,37 @@ async def test_a_caller_that_gives_up_disturbs_no_other() -> None:
     ]  # fmt: skip
     await outbox.drained()
     assert sum(engine.batches) == 5
+
+
+async def test_draining_waits_for_what_was_given_and_not_for_what_comes() -> None:
+    """L1: a stop ends though others go on enqueueing."""
+    engine = Engine(prompt=False)
+    outbox = Outbox(engine, "q", 1)
+
+    async def go_on() -> None:
+        while True:
+            await outbox.put(unit("again"))
+
+    busy = [asyncio.create_task(go_on()) for _ in range(2)]
+    mine = asyncio.create_task(outbox.put(unit("mine")))
+    await asyncio.sleep(0)
+    await outbox.drained()
+    assert mine.done()
+    for task in busy:
+        task.cancel()
+    await asyncio.wait(busy)
+    await outbox.drained()
+
+
+async def test_draining_does_not_mind_an_engine_that_is_away() -> None:
+    class Away(Engine):
+        async def add(self, queue: str, units: Sequence[Sequence[NewJob]]) -> list[list[Added] | QueueFull]:
+            await asyncio.sleep(0)
+            raise BackendUnavailableError
+
+    outbox = Outbox(Away(prompt=False), "q", 0)
+    mine = asyncio.create_task(outbox.put(unit("mine")))
+    await asyncio.sleep(0)
+    await outbox.drained()
+    with pytest.raises(BackendUnavailableError):
+        await mine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +186,8 @@ async def test_two_groups_that_could_not_be_left_are_both_remembered(
         away.remove("two")
 
         async def left_two() -> bool:
-            return {group.name: group.workers for group in await store.groups("q")}["two"] == 0
+            workers: dict[str, int] = {group.name: group.workers for group in await store.groups("q")}
+            return workers["two"] == 0
 
         await wait_until(left_two, description="the second group is left", timeout=20)
         with pytest.raises(BackendUnavailableError, match="leave groups first"):
@@ -193,3 +195,53 @@ async def test_two_groups_that_could_not_be_left_are_both_remembered(
         away.clear()
         monkeypatch.setattr(worker, "_settings", type(settings)(patience_seconds=10))
         await queue.consume(lambda job: None, consumer_group="one")
+
+
+async def test_a_consumer_stops_in_time_while_its_queue_joins_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """L2: a lost lease and a backend that is away hold up neither stop() nor consume()."""
+    async with QueueManager("memory://", patience_seconds=0.1) as manager:
+        queue = manager.get_queue("q")
+        consumer = await queue.consume(lambda job: None, consumer_group="one")
+        await queue.consume(lambda job: None, consumer_group="two")
+        store, worker = await runtime_of(manager), queue.worker
+        assert worker is not None
+        monkeypatch.setattr(worker, "_settings", replace(worker._settings, stop_patience_seconds=0.1))
+        join, tried = store.join, asyncio.Event()
+
+        async def away(*arguments: Any) -> Any:
+            tried.set()
+            raise BackendUnavailableError
+
+        monkeypatch.setattr(store, "join", away)
+        await lose_lease(queue, store, ["one", "two"])
+        await queue.enqueue(1)
+        await asyncio.wait_for(tried.wait(), 20)
+        await asyncio.wait_for(consumer.stop(), 20)
+        with pytest.raises(BackendUnavailableError, match="lost its lease"):
+            await queue.consume(lambda job: None, consumer_group="three")
+        monkeypatch.setattr(store, "join", join)
+
+        async def left() -> bool:
+            return {group.name: group.workers for group in await store.groups("q")} == {"one": 0, "two": 1}
+
+        await wait_until(left, description="one group is left, the other goes on", timeout=20)
+
+
+async def test_settings_that_are_slow_to_read_hold_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """J6, R9: what is due starts though the lag can't be stored yet."""
+    async with QueueManager("memory://") as manager:
+        queue = manager.get_queue("q")
+        store, ran = await runtime_of(manager), asyncio.Event()
+
+        async def never(key: str) -> None:
+            await asyncio.Event().wait()
+
+        async def handle(job: Job[Any]) -> None:
+            ran.set()
+
+        monkeypatch.setattr(store, "load_setting", never)
+        await queue.consume(handle, consumer_group="g")
+        await queue.schedule_recurring("s", 1, interval_seconds=0.02)
+        for _ in range(3):
+            ran.clear()
+            await asyncio.wait_for(ran.wait(), 20)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from checkmate_queue import QueueManager
-from checkmate_queue.manager import manager as manager_module
-from checkmate_queue.runtime.worker import RuntimeSettings
+from checkmate_queue.manager import settings as settings_module
+from checkmate_queue.runtime.settings import RuntimeSettings
 from checkmate_queue.testing.waiting import wait_until
 from tests.system.storages import Link, ManagerFor, Storage
 
@@ -61,5 +61,5 @@ async def manager_for(storage: Storage) -> AsyncIterator[ManagerFor]:
 def short_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stops that wait for a second where they would wait for 30."""
     monkeypatch.setattr(
-        manager_module, "RuntimeSettings", partial(RuntimeSettings, stop_patience_seconds=1.0)
+        settings_module, "RuntimeSettings", partial(RuntimeSettings, stop_patience_seconds=1.0)
     )

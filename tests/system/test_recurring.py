@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -152,6 +152,35 @@ async def test_the_same_definition_changes_nothing(manager_for: ManagerFor, payl
     await recorder.calls(2)
     await settled(queue)
     assert due_times(recorder) == [0, 60]
+
+
+@dataclass
+class Site:
+    name: str
+    url: str = field(default="", compare=False)
+
+
+@pytest.mark.parametrize(
+    ("payload_type", "before", "after"),
+    [
+        (Any, {"flag": 1}, {"flag": True}),
+        (Any, {"order": [1, 2]}, {"order": [2, 1]}),
+        (Site, Site("a", "http://old"), Site("a", "http://new")),
+    ],
+)
+async def test_a_change_that_equality_does_not_see_is_one(
+    manager_for: ManagerFor, payload_type: Any, before: Any, after: Any
+) -> None:
+    """R4: what the handler would see is what counts."""
+    manager = await manager_for(clock=TravellingClock())
+    queue: Queue[Any] = manager.get_queue("changed", payload_type)
+    recorder = Recorder()
+    await queue.consume(recorder, consumer_group="g")
+    for payload in (before, after):
+        await queue.schedule_recurring("s", payload, interval_seconds=60, start_delay=60)
+    await queue.run_recurring_now("s")
+    await recorder.calls(1)
+    assert repr(recorder.data) == repr([after])
 
 
 @pytest.mark.parametrize(

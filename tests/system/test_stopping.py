@@ -385,3 +385,23 @@ async def test_threads_and_tasks_are_gone_after_each_of_many_lives(storage: Stor
         lambda: {t for t in threading.enumerate() if not t.name.startswith("asyncio")} <= threads,
         description="the threads are gone",
     )
+
+
+async def test_a_stop_ends_though_handlers_enqueue_without_end(manager_for: ManagerFor) -> None:
+    """L1: its timeout holds for handlers that would go on with the next row, and the next."""
+    manager = await manager_for()
+    queue = manager.get_queue("import")
+    rows = 0
+
+    async def enqueue_rows(job: Job[Any]) -> None:
+        nonlocal rows
+        while True:
+            await queue.enqueue(rows, job_id=job.id, start_delay=3600)
+            rows += 1
+
+    await queue.enqueue_many([1, 2])
+    await queue.consume(enqueue_rows, consumer_group="g", concurrency=2)
+    await wait_until(lambda: rows > 20, description="both enqueue", timeout=PATIENCE)
+    await asyncio.wait_for(queue.stop(timeout=0), PATIENCE)
+    stats = await manager.get_queue("import").get_stats()
+    assert (stats.pending, stats.processing) == (2, 0)

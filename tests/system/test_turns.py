@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from checkmate_queue import Discard, Job
+from checkmate_queue import Discard, InvalidArgumentError, Job
 from checkmate_queue.testing.waiting import wait_until
 from tests.system.handlers import PATIENCE, Gate, Recorder, settled, still_works
 from tests.system.storages import ManagerFor
@@ -281,3 +281,34 @@ async def test_a_lambda_around_a_coroutine_is_told_what_to_do(manager_for: Manag
     await wait_until(failed, description="the job failed")
     assert recorder.jobs == []
     assert "async def" in (await queue.list_failed())[0].message
+
+
+async def test_a_lambda_around_a_generator_is_told_what_to_do(manager_for: ManagerFor) -> None:
+    """Section 1: nobody would run what it returns, so it has not done its job."""
+    manager = await manager_for()
+    queue = manager.get_queue("kinds")
+    await queue.consume(lambda job: (each for each in [job]), consumer_group="g", max_retries=0)
+    await queue.enqueue(1)
+
+    async def failed() -> bool:
+        return (await queue.get_stats()).failed == 1
+
+    await wait_until(failed, description="the job failed")
+    assert "nobody would run" in (await queue.list_failed())[0].message
+
+
+async def test_generators_are_no_handlers(manager_for: ManagerFor) -> None:
+    """Section 1: a handler with a `yield` would run nothing, and is refused."""
+    manager = await manager_for()
+    queue = manager.get_queue("kinds")
+
+    async def asynchronous(job: Job[Any]) -> Any:
+        yield job
+
+    def plain(job: Job[Any]) -> Any:
+        yield job
+
+    for handler in (asynchronous, plain, functools.partial(plain)):
+        with pytest.raises(InvalidArgumentError, match="generator"):
+            await queue.consume(handler, consumer_group="g")
+    assert await queue.list_groups() == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_type_hints
 from urllib.parse import SplitResult
@@ -121,6 +121,17 @@ class QueuePlugin(ABC, Generic[C]):
         """
         own = config.model_dump(mode="python", exclude=set(BackendConfig.model_fields))
         return tuple((name, repr(value)) for name, value in sorted(own.items()))
+
+    def absence(self, config: C) -> str | None:
+        """Why no storage can be there yet, where that can be told without making one; None otherwise.
+
+        A command that only looks ends with this sentence, and makes nothing.
+        """
+        return None
+
+    def dangers(self, config: C) -> Sequence[str]:
+        """What about this config may cost jobs: one sentence each, for `checkmate-queue doctor`."""
+        return ()
 
     def validate(self, values: Mapping[str, Any]) -> C:
         """The config with all defaults; raises `ConfigError` that names each wrong field (L7)."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import typer
 
 from checkmate_queue import (
+    BackendConfig,
     BackendUnavailableError,
     ConfigError,
     GroupDetails,
@@ -20,8 +21,8 @@ from checkmate_queue import (
 )
 from checkmate_queue.cli.command import explain, one_line
 from checkmate_queue.cli.options import Json, Url
-from checkmate_queue.cli.output import show, show_json, span, table
-from checkmate_queue.cli.session import visit
+from checkmate_queue.cli.output import WAITING, counted, show, show_json, span, table
+from checkmate_queue.cli.session import addressed, look
 
 CLOCK_TOLERANCE_SECONDS = 2.0
 SHORT_LEASE_SECONDS = 5.0
@@ -69,28 +70,33 @@ def doctor(
 
 def _diagnose(url: str, max_age: float) -> list[Finding]:
     try:
-        return visit(url, lambda manager: _examine(manager, max_age))
-    except BackendUnavailableError as error:
-        return [_problem("connection", error)]
-    except ConfigError as error:
-        return [_problem("schema and settings", error)]
+        plugin, config = addressed(url)
     except QueueError as error:
-        return [_problem("backend", error)]
+        return [_problem("settings", explain(error))]
+    settings = _settings([*_dangers(config), *plugin.dangers(config)])
+    if absence := plugin.absence(config):
+        return [_problem("connection", absence), *settings]
+    try:
+        return look(url, lambda manager: _examine(manager, max_age, settings))
+    except ConfigError as error:
+        return [_problem("storage", explain(error)), *settings]
+    except QueueError as error:
+        return [_problem("connection", explain(error)), *settings]
 
 
-async def _examine(manager: QueueManager, max_age: float) -> list[Finding]:
+async def _examine(manager: QueueManager, max_age: float, settings: list[Finding]) -> list[Finding]:
     findings = [Finding("schema", "ok", f"is one that this version, {__version__}, reads and writes")]
     try:
         probe = await manager.probe_backend()
     except BackendUnavailableError as error:
-        findings.append(_problem("permissions", error))
+        findings.append(_problem("permissions", explain(error)))
     else:
         milliseconds = probe.round_trip_seconds * 1000
         plugin = manager.get_active_plugin()
         findings.insert(0, Finding("connection", "ok", f"{plugin} answered after {milliseconds:.1f} ms"))
         findings.append(Finding("permissions", "ok", "the storage can be read and written"))
         findings.append(_clock(probe.clock_offset_seconds))
-    findings += _settings(manager.get_active_plugin(), manager.get_active_config())
+    findings += settings
     patients = [patient async for patient in _patients(manager)]
     for patient in patients:
         findings += [*_age(patient, max_age), *_groups(patient), *_workers(patient)]
@@ -118,25 +124,23 @@ def _clock(offset: float) -> Finding:
     )
 
 
-def _settings(plugin: str, config: Mapping[str, Any]) -> list[Finding]:
-    dangers = list(_dangers(config))
-    if plugin == "memory":
-        dangers.append("memory:// is lost with its process, and no other process sees it")
+def _settings(dangers: list[str]) -> list[Finding]:
     return [Finding("settings", "warning", danger) for danger in dangers] or [
         Finding("settings", "ok", "nothing dangerous")
     ]
 
 
-def _dangers(config: Mapping[str, Any]) -> Iterator[str]:
-    if config.get("delay_multiplier", 1) != 1:
-        yield f"delay_multiplier is {config['delay_multiplier']:g}: delays and intervals are not as written"
-    if config["lease_seconds"] < SHORT_LEASE_SECONDS:
-        yield f"lease_seconds is {config['lease_seconds']:g}: a short hiccup makes jobs run twice"
-    if config["max_stalls"] == 1:
+def _dangers(config: BackendConfig) -> Iterator[str]:
+    multiplier = getattr(config, "delay_multiplier", 1)
+    if multiplier != 1:
+        yield f"delay_multiplier is {multiplier:g}: delays and intervals are not as written"
+    if config.lease_seconds < SHORT_LEASE_SECONDS:
+        yield f"lease_seconds is {config.lease_seconds:g}: a short hiccup makes jobs run twice"
+    if config.max_stalls == 1:
         yield "max_stalls is 1: a job fails for good when its worker dies once"
-    if not config["failed_retention_count"]:
+    if not config.failed_retention_count:
         yield "failed_retention_count is 0: nothing that fails is kept"
-    if not config["patience_seconds"]:
+    if not config.patience_seconds:
         yield "patience_seconds is 0: the shortest outage of the backend raises an error"
 
 
@@ -149,7 +153,11 @@ def _age(patient: Patient, max_age: float) -> Iterator[Finding]:
     elif patient.paused:
         yield Finding(where, "warning", "is paused")
     if patient.stats.unclaimed:
-        yield Finding(where, "warning", f"{patient.stats.unclaimed:,} jobs wait for a first consumer group")
+        yield Finding(
+            where,
+            "warning",
+            f"{counted(patient.stats.unclaimed, 'job waits', 'jobs wait')} for a first consumer group",
+        )
 
 
 def _groups(patient: Patient) -> Iterator[Finding]:
@@ -158,15 +166,16 @@ def _groups(patient: Patient) -> Iterator[Finding]:
         if group.workers or group.ephemeral:
             continue
         waiting = patient.stats.groups[group.name].pending if group.name in patient.stats.groups else 0
+        waits = counted(waiting, *WAITING)
         where = f"group {patient.name}/{group.name}"
         if attended:
             yield Finding(
                 where,
                 "problem",
-                f"has no worker while other groups have; {waiting:,} deliveries wait, and it will be dropped",
+                f"has no worker while other groups have; {waits}, and it will be dropped",
             )
         elif waiting:
-            yield Finding(where, "problem", f"has no worker, and {waiting:,} deliveries wait")
+            yield Finding(where, "problem", f"has no worker, and {waits}")
 
 
 def _workers(patient: Patient) -> Iterator[Finding]:
@@ -174,5 +183,5 @@ def _workers(patient: Patient) -> Iterator[Finding]:
         yield Finding(f"queue {patient.name}", "warning", "has no worker at this moment")
 
 
-def _problem(check: str, error: Exception) -> Finding:
-    return Finding(check, "problem", one_line(explain(error)))
+def _problem(check: str, message: str) -> Finding:
+    return Finding(check, "problem", one_line(message))

@@ -51,7 +51,7 @@ def enqueue(
             metadata=pairs or None,
         )
 
-    stored = visit(url, store)
+    stored = visit(url, store, makes=True)
     if as_json:
         show_json({"id": str(stored), "created": stored.created})
         return

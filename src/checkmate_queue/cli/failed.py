@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -10,8 +12,18 @@ from rich.progress import Progress
 
 from checkmate_queue import FailedJob, JobExistsError, Queue, QueueManager
 from checkmate_queue.cli.command import Command, CommandError, visible
-from checkmate_queue.cli.options import JobName, Json, Limit, QueueName, Url, Yes
-from checkmate_queue.cli.output import brief, confirmed, console, facts, show, show_json, table
+from checkmate_queue.cli.options import MOST, JobName, Json, Limit, QueueName, Url, Yes
+from checkmate_queue.cli.output import (
+    brief,
+    confirmed,
+    console,
+    counted,
+    facts,
+    mention_rest,
+    show,
+    show_json,
+    table,
+)
 from checkmate_queue.cli.session import known_queue, visit
 
 app = typer.Typer(help="Look at what failed, run it again, or remove it.", rich_markup_mode=None)
@@ -39,15 +51,20 @@ def list_failed(
     """List failed deliveries, the newest first."""
 
     async def read(manager: QueueManager) -> list[FailedJob]:
-        return await (await known_queue(manager, queue)).list_failed(group, limit=limit, after=after)
+        return await (await known_queue(manager, queue)).list_failed(
+            group, limit=min(limit + 1, MOST), after=after
+        )
 
-    entries = visit(url, read)
+    found = visit(url, read)
+    entries = found[:limit]
     if as_json:
         show_json(entries)
         return
     columns = ("job", "group", "failed", "attempts", "error", "data")
     rows = ([e.job_id, e.consumer_group, e.failed_at, e.attempts, _error(e), brief(e.data)] for e in entries)
     show(table(columns, rows))
+    if entries:
+        mention_rest(found[limit:], after=entries[-1].entry_id)
 
 
 @app.command("show", cls=Command)
@@ -101,12 +118,13 @@ def retry(
             return None
 
     done = _in_bulk(queue, url, ids, everything, group, yes, "Retry", again)
+    deliveries = sum(count or 0 for count in done.values())
     report = {
-        "deliveries": sum(count or 0 for count in done.values()),
+        "deliveries": deliveries,
         "in_use": [job_id for job_id, count in done.items() if count is None],
         "unknown": [job_id for job_id, count in done.items() if count == 0],
     }
-    _conclude(report, as_json, f"{report['deliveries']:,} deliveries are ready again")
+    _conclude(report, as_json, f"{counted(deliveries, 'delivery is', 'deliveries are')} ready again")
 
 
 @app.command("discard", cls=Command)
@@ -125,11 +143,12 @@ def discard(
         return await jobs.discard_failed(job_id, group)
 
     done = _in_bulk(queue, url, ids, everything, group, yes, "Discard", away)
+    deliveries = sum(count or 0 for count in done.values())
     report = {
-        "deliveries": sum(count or 0 for count in done.values()),
+        "deliveries": deliveries,
         "unknown": [job_id for job_id, count in done.items() if count == 0],
     }
-    _conclude(report, as_json, f"{report['deliveries']:,} entries were removed")
+    _conclude(report, as_json, f"{counted(deliveries, 'entry was', 'entries were')} removed")
 
 
 def _in_bulk(
@@ -154,15 +173,27 @@ def _in_bulk(
             chosen = {entry.job_id: None async for entry in _entries(jobs, group)}
             if not chosen:
                 return {}
-            confirmed(f"{verb} {len(chosen):,} failed jobs of queue {queue!r}?", yes)
-        done: dict[str, int | None] = {}
+            confirmed(f"{verb} {counted(len(chosen), 'failed job', 'failed jobs')} of queue {queue!r}?", yes)
         screen = console(stderr=True)
         with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
-            for job_id in progress.track(chosen, description=verb):
-                done[job_id] = await treat(jobs, job_id)
-        return done
+            return await _one_by_one(progress.track(list(chosen), description=verb), partial(treat, jobs))
 
     return visit(url, work)
+
+
+async def _one_by_one(
+    ids: Iterable[str], treat: Callable[[str], Awaitable[int | None]]
+) -> dict[str, int | None]:
+    """Treat each; raises `CommandError` that says how far it came when it is interrupted."""
+    done: dict[str, int | None] = {}
+    for job_id in ids:
+        treatment = asyncio.ensure_future(treat(job_id))
+        try:
+            done[job_id] = await asyncio.shield(treatment)
+        except asyncio.CancelledError:
+            done[job_id] = await treatment
+            raise CommandError(f"interrupted after {counted(len(done), 'job', 'jobs')}") from None
+    return done
 
 
 async def _entries(jobs: Queue[Any], group: str | None) -> AsyncIterator[FailedJob]:

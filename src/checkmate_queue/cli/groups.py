@@ -9,8 +9,8 @@ import typer
 from checkmate_queue import GroupDetails, GroupStats, QueueManager
 from checkmate_queue.cli.command import Command, CommandError
 from checkmate_queue.cli.options import Json, OnlyQueue, QueueName, Url, Yes
+from checkmate_queue.cli.output import WAITING, confirmed, counted, show, show_json, span, table
 from checkmate_queue.cli.output import as_json as jsonable
-from checkmate_queue.cli.output import confirmed, show, show_json, span, table
 from checkmate_queue.cli.session import chosen_queues, known_queue, visit
 
 app = typer.Typer(help="Look at consumer groups, drop and rename them.", rich_markup_mode=None)
@@ -86,7 +86,7 @@ def drop(
         if numbers is None:
             raise CommandError(f"queue {queue!r} has no consumer group {group!r}")
         waiting = numbers.pending + numbers.delayed
-        confirmed(f"Drop group {group!r} of queue {queue!r}, for which {waiting:,} deliveries wait?", yes)
+        confirmed(f"Drop group {group!r} of queue {queue!r}, for which {counted(waiting, *WAITING)}?", yes)
         await jobs.drop_group(group)
 
     visit(url, order)

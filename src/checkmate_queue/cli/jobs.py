@@ -8,8 +8,8 @@ import typer
 
 from checkmate_queue import CancelResult, JobDetails, QueueManager
 from checkmate_queue.cli.command import Command, CommandError
-from checkmate_queue.cli.options import JobName, Json, Limit, QueueName, Url
-from checkmate_queue.cli.output import NONE, brief, facts, show, show_json, table
+from checkmate_queue.cli.options import MOST, JobName, Json, Limit, QueueName, Url
+from checkmate_queue.cli.output import NONE, brief, facts, mention_rest, show, show_json, table
 from checkmate_queue.cli.session import known_queue, visit
 from checkmate_queue.core.model import JobState
 
@@ -28,14 +28,19 @@ def list_jobs(
     """List jobs that are not finished, the oldest first."""
 
     async def read(manager: QueueManager) -> list[JobDetails]:
-        return await (await known_queue(manager, queue)).list_jobs(state, limit=limit, after=after)
+        return await (await known_queue(manager, queue)).list_jobs(
+            state, limit=min(limit + 1, MOST), after=after
+        )
 
-    jobs = visit(url, read)
+    found = visit(url, read)
+    jobs = found[:limit]
     if as_json:
         show_json(jobs)
         return
     columns = ("id", "state", "priority", "enqueued", "groups", "data")
     show(table(columns, ([j.id, j.state, j.priority, j.timestamp, _groups(j), brief(j.data)] for j in jobs)))
+    if jobs:
+        mention_rest(found[limit:], after=jobs[-1].id)
 
 
 @app.command("show", cls=Command)

@@ -6,6 +6,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+MOST = 10_000
+
 Url: TypeAlias = Annotated[
     str,
     typer.Option(
@@ -22,4 +24,4 @@ OnlyQueue: TypeAlias = Annotated[
     str | None, typer.Argument(metavar="QUEUE", help="Only this queue.", show_default=False)
 ]
 JobName: TypeAlias = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
-Limit: TypeAlias = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="The most to list.")]
+Limit: TypeAlias = Annotated[int, typer.Option("--limit", min=1, max=MOST, help="The most to list.")]

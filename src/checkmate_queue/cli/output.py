@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
+import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,11 +16,12 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from checkmate_queue.cli.command import CommandError, visible
+from checkmate_queue.cli.command import CommandError, say, visible
 
 PIPE_WIDTH = 500
 SHORT = 60
 NONE = "-"
+WAITING = ("delivery waits", "deliveries wait")
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -89,13 +92,29 @@ def span(seconds: float | None) -> str:
     return f"{seconds:.0f} s" if seconds >= 1 or not seconds else f"{seconds:.1f} s"
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """A number of something, in the grammar that it asks for."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def mention_rest(rest: Sequence[object], after: str) -> None:
+    """Say how a list goes on, where it was cut off before the rest."""
+    if rest:
+        say(f"there is more: --after {shlex.quote(after)}")
+
+
 def confirmed(question: str, yes: bool) -> None:
     """Go on only if the answer is yes; without a terminal to ask on, only with `--yes`."""
     if yes:
         return
     if not sys.stdin.isatty():
         raise CommandError(f"{question} Nobody can be asked here; say --yes")
-    typer.confirm(question, abort=True, err=True)
+    # An event loop takes Ctrl-C for its tasks, which do not run while somebody is asked.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        typer.confirm(question, abort=True, err=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _cell(value: object) -> Text:

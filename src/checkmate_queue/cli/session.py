@@ -6,17 +6,41 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from checkmate_queue import Queue, QueueManager
-from checkmate_queue.cli.command import CommandError
+from checkmate_queue import BackendConfig, Queue, QueueManager, QueuePlugin
+from checkmate_queue.backends import discover
+from checkmate_queue.cli.command import CommandError, say
+from checkmate_queue.manager.address import Address
 
 T = TypeVar("T")
 
+MEMORY = "memory"
 NAMED_AT_MOST = 10
 
 
-def visit(url: str, call: Callable[[QueueManager], Awaitable[T]]) -> T:
-    """Open the backend without consuming anything, make the call, close the backend."""
+def visit(url: str, call: Callable[[QueueManager], Awaitable[T]], *, makes: bool = False) -> T:
+    """Open the backend without consuming anything, make the call, close the backend.
+
+    One that does not exist yet is only made where the command says so: a slip in a path must not look like an
+    empty queue.
+    """
+    plugin, config = addressed(url)
+    if plugin.id == MEMORY:
+        say("memory:// is this command's own: it was empty, and what is stored there now is lost")
+    if not makes and (absence := plugin.absence(config)):
+        raise CommandError(absence)
+    return look(url, call)
+
+
+def look(url: str, call: Callable[[QueueManager], Awaitable[T]]) -> T:
+    """As `visit`, for those who have made sure that the backend exists, or want it made."""
     return asyncio.run(_visit(url, call))
+
+
+def addressed(url: str) -> tuple[QueuePlugin[Any], BackendConfig]:
+    """The plugin that a URL names, and its config."""
+    address = Address(url, {})
+    plugin = address.plugin(discover())
+    return plugin, address.config(plugin)
 
 
 async def _visit(url: str, call: Callable[[QueueManager], Awaitable[T]]) -> T:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checkmate_queue.backends.plugin import BackendConfig
-from checkmate_queue.runtime.worker import RuntimeSettings
+from checkmate_queue.runtime.settings import RuntimeSettings
 from checkmate_queue.store import Clock
 
 

@@ -68,8 +68,8 @@ class QueueBase(Generic[T]):
         self._stopped = True
         self._source.forget(self.name, self)
         if self._attached is not None:
-            await self._attached.outbox.drained()
             await self._attached.worker.stop(seconds)
+            await self._attached.outbox.drained()
         self._ended = self._attached is None or self._attached.worker.has_ended
 
     async def ended(self) -> None:

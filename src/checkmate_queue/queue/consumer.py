@@ -16,8 +16,9 @@ from checkmate_queue.core.model import StartFrom
 from checkmate_queue.core.payload import PayloadCodec
 from checkmate_queue.core.retry import DEFAULT_BACKOFF, Backoff
 from checkmate_queue.core.validation import check_int, check_name, check_seconds
-from checkmate_queue.runtime.attempt import Subscriber, SubscriberOptions
-from checkmate_queue.runtime.worker import RuntimeSettings, Worker
+from checkmate_queue.runtime.attempt import Subscriber, SubscriberOptions, is_generator_callable
+from checkmate_queue.runtime.settings import RuntimeSettings
+from checkmate_queue.runtime.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class ConsumerSpec:
         for name, value in {"handler": self.handler, **given}.items():
             if not callable(value):
                 raise InvalidArgumentError(f"{name} must be callable, not {excerpt(value)}")
+        if is_generator_callable(self.handler):
+            raise InvalidArgumentError(
+                f"handler must not be a generator, as {excerpt(self.handler)} is by its 'yield'; "
+                "calling it would run nothing"
+            )
         if self.start_from not in ("now", "earliest"):
             raise InvalidArgumentError(
                 f"start_from must be 'now' or 'earliest', not {excerpt(self.start_from)}"

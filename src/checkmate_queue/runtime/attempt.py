@@ -91,9 +91,21 @@ def inside_handler() -> bool:
 
 def is_async_callable(handler: Callable[..., object]) -> bool:
     """Whether calling it gives a coroutine: `async def`, a partial of one, or an async `__call__`."""
+    return any(inspect.iscoroutinefunction(function) for function in _functions_of(handler))
+
+
+def is_generator_callable(handler: Callable[..., object]) -> bool:
+    """Whether calling it only makes a generator, async or not, since it has a `yield`."""
+    return any(
+        inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+        for function in _functions_of(handler)
+    )
+
+
+def _functions_of(handler: Callable[..., object]) -> tuple[object, object]:
     while isinstance(handler, partial):
         handler = handler.func
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
+    return handler, type(handler).__call__
 
 
 class Attempt(Cancellation):
@@ -185,11 +197,12 @@ async def _returned(future: asyncio.Future[BaseException | None]) -> BaseExcepti
 
 def _plain(handler: Callable[[Job[Any]], object], job: Job[Any]) -> None:
     result = handler(job)
-    if inspect.iscoroutine(result):
-        result.close()
+    if inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result):
+        if inspect.iscoroutine(result):
+            result.close()
         raise TypeError(
-            f"The handler {handler!r} is a plain function that returned a coroutine; "
-            "declare it with 'async def'"
+            f"The handler {handler!r} is a plain function that returned {excerpt(result)}, which nobody "
+            "would run; declare it with 'async def', and await what it calls"
         )
 
 

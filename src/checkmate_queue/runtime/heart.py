@@ -116,6 +116,9 @@ class Heart:
     async def _beat(self) -> None:
         renewals: set[asyncio.Task[None]] = set()
         while not self._bell.is_set():
+            if self._loop is None or self._loop.is_closed():
+                log.warning("The event loop ended without a shutdown; leases of this process will run out")
+                break
             if self._blocked_seconds() <= self._max_block:
                 for worker in self._take_due():
                     renewal = asyncio.create_task(self._renew(worker))

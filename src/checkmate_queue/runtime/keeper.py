@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from functools import partial
@@ -57,6 +58,7 @@ class Keeper(Service):
         self._bell = Bell()
         self._wakes_at = 0.0
         self._settled: list[LapseSettlement] = []
+        self._watching: asyncio.Task[None] | None = None
 
     def look(self) -> None:
         """Tick now."""
@@ -88,9 +90,18 @@ class Keeper(Service):
             self._announce(tick, settled)
             if await self._scheduler.fire(tick) or released:
                 self._household.work_came()
-            await self._watch_lag(tick)
+            if self._watching is None or self._watching.done():
+                # Apart, since it reads settings, and a slow reader must not hold up what is due.
+                self._watching = asyncio.create_task(self._watch_lag(tick))
             if not (settled or tick.more or tick.due):
                 await self._sleep(tick)
+
+    async def stop(self) -> None:
+        """End the loop, and what it has under way."""
+        await super().stop()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
 
     async def _watch_lag(self, tick: Tick) -> None:
         try:

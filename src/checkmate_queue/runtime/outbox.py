@@ -35,8 +35,6 @@ class Outbox:
         self._leader: asyncio.Task[object] | None = None
         self._turn_began = 0.0
         self._flusher: asyncio.Task[None] | None = None
-        self._idle = asyncio.Event()
-        self._idle.set()
 
     async def put(self, unit: Unit) -> list[Added]:
         """Store one caller's jobs, all or nothing.
@@ -49,15 +47,17 @@ class Outbox:
         else:
             future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
             self._waiting.append((unit, future))
-            self._idle.clear()
             answer = await future
         if isinstance(answer, QueueFull):
             raise QueueFullError(f"Queue '{self._queue}' is full (max: {answer.limit})")
         return answer
 
     async def drained(self) -> None:
-        """Wait until nothing is under way."""
-        await self._idle.wait()
+        """Wait until everything that was given so far is through, in one way or the other."""
+        if self._under_way or self._waiting:
+            future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            self._waiting.append(((), future))
+            await asyncio.gather(future, return_exceptions=True)
 
     def _may_go_at_once(self) -> bool:
         if self._under_way or self._waiting:
@@ -76,24 +76,17 @@ class Outbox:
 
     async def _go_at_once(self, unit: Unit) -> Answer:
         self._under_way = True
-        self._idle.clear()
         try:
             return (await self._add([unit]))[0]
         finally:
             self._under_way = False
             if self._leader is None:
                 self._go_on()
-            elif not self._waiting:
-                self._idle.set()
 
     def _go_on(self) -> None:
-        if self._under_way:
-            return
-        if self._waiting:
+        if self._waiting and not self._under_way:
             self._under_way = True
             self._flusher = asyncio.create_task(self._flush(self._take()))
-        else:
-            self._idle.set()
 
     async def _flush(self, batch: list[tuple[Unit, asyncio.Future[Answer]]]) -> None:
         try:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from checkmate_queue.runtime.events import EventHub
 from checkmate_queue.runtime.heart import Heart
+from checkmate_queue.runtime.settings import RuntimeSettings
 from checkmate_queue.runtime.threads import HandlerThreads
-from checkmate_queue.runtime.worker import RuntimeSettings
 from checkmate_queue.store import Store
 
 

@@ -9,8 +9,8 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,27 +24,13 @@ from checkmate_queue.runtime.keeper import Keeper
 from checkmate_queue.runtime.lag import LagWatch
 from checkmate_queue.runtime.patience import persevere
 from checkmate_queue.runtime.scheduler import Scheduler
+from checkmate_queue.runtime.settings import RuntimeSettings
 from checkmate_queue.runtime.threads import HandlerThreads
 from checkmate_queue.store import Store
 
 log = logging.getLogger("checkmate_queue.worker")
 
 BEATS_PER_LEASE = 3
-
-
-@dataclass(frozen=True, slots=True)
-class RuntimeSettings:
-    """What the runtime needs of a backend's config. Spans in seconds."""
-
-    concurrency: int = 10
-    lease_seconds: float = 30.0
-    max_stalls: int = 3
-    patience_seconds: float = 5.0
-    stop_patience_seconds: float = 30.0
-    heartbeat_seconds: float | None = None
-    delay_multiplier: float = 1.0
-    clock_step_ms: int = 1
-    """By how much the engine's clock may lag behind the time: it is cut to whole milliseconds."""
 
 
 class Worker:
@@ -86,7 +72,7 @@ class Worker:
         Raises `InvalidArgumentError` where two consumers of a group differ in `ephemeral`, and
         `BackendUnavailableError` after the patience.
         """
-        async with self._membership:
+        async with self._member_within(self._settings.patience_seconds):
             groups = self._groups(subscribers)
             await self._left_before()
             try:
@@ -156,14 +142,39 @@ class Worker:
         written = await asyncio.gather(*(dispatcher.drained(patience) for dispatcher in dispatchers))
         if not all(written):
             log.error("%s: stopped with the backend away; what ran is delivered again", self.queue)
+        try:
+            async with self._member_within(max(0.0, deadline - loop.time())):
+                await self._part(dispatchers, unregister, max(0.0, deadline - loop.time()))
+        except BackendUnavailableError as error:
+            log.error("%s: stopped, but not left yet: %s", self.queue, error)
+            self._spawn(self._part_later(dispatchers, unregister))
+
+    async def _part(self, dispatchers: Sequence[Dispatcher], unregister: bool, patience: float) -> None:
+        # One that got a new consumer meanwhile stays.
+        gone = [dispatcher for dispatcher in dispatchers if not dispatcher.subscribers]
+        for dispatcher in gone:
+            await dispatcher.stop()
+            self._dispatchers.pop(dispatcher.group, None)
+        await self._leave([dispatcher.group for dispatcher in gone], unregister, patience)
+
+    async def _part_later(self, dispatchers: Sequence[Dispatcher], unregister: bool) -> None:
         async with self._membership:
-            # One that got a new consumer meanwhile stays.
-            gone = [dispatcher for dispatcher in dispatchers if not dispatcher.subscribers]
-            for dispatcher in gone:
-                await dispatcher.stop()
-                self._dispatchers.pop(dispatcher.group, None)
-            groups = [dispatcher.group for dispatcher in gone]
-            await self._leave(groups, unregister, max(0.0, deadline - loop.time()))
+            await self._part(dispatchers, unregister, self._settings.stop_patience_seconds)
+
+    @asynccontextmanager
+    async def _member_within(self, seconds: float) -> AsyncIterator[None]:
+        """Hold the membership; a lost lease holds it without end while the backend is away."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._membership.acquire()
+        except TimeoutError:
+            raise BackendUnavailableError(
+                f"Queue {self.queue!r} has lost its lease and can't join again: the backend is away"
+            ) from None
+        try:
+            yield
+        finally:
+            self._membership.release()
 
     async def _leave(self, groups: Sequence[str], unregister: bool, patience: float) -> None:
         epoch = self._epoch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 from checkmate_queue.core.errors import BackendUnavailableError
@@ -23,12 +23,17 @@ class DroppedAnswers:
 
     def __init__(self) -> None:
         self._left = 0
-        self._dropped = 0
+        self._lost: list[object] = []
 
     @property
     def dropped(self) -> int:
         """How many answers were lost so far."""
-        return self._dropped
+        return len(self._lost)
+
+    @property
+    def lost(self) -> Sequence[object]:
+        """The answers that were lost so far, the oldest first."""
+        return tuple(self._lost)
 
     def drop(self, times: int = 1) -> None:
         """Lose the answers of this many calls from now on, instead of what was asked for before."""
@@ -38,15 +43,15 @@ class DroppedAnswers:
         """The same store behind a connection that loses answers."""
         return cast("Store", _Connection(store, self._lose))
 
-    def _lose(self, verb: str) -> None:
+    def _lose(self, verb: str, answer: object) -> None:
         if self._left > 0 and verb not in _NEVER_DROPPED:
             self._left -= 1
-            self._dropped += 1
+            self._lost.append(answer)
             raise BackendUnavailableError(f"The answer to {verb!r} was lost; the call took effect.")
 
 
 class _Connection:
-    def __init__(self, store: Store, lose: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, lose: Callable[[str, object], None]) -> None:
         self._store = store
         self._lose = lose
 
@@ -59,7 +64,7 @@ class _Connection:
         @functools.wraps(perform)
         async def performed(*arguments: object, **keywords: object) -> object:
             answer = await perform(*arguments, **keywords)
-            self._lose(verb)
+            self._lose(verb, answer)
             return answer
 
         return performed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkmate_queue.backends.memory.deliveries import claim_unclaimed, deliver, end, promote
-from checkmate_queue.backends.memory.leases import is_attended
+from checkmate_queue.backends.memory.leases import account_attendance, is_attended
 from checkmate_queue.backends.memory.state import Group
 from checkmate_queue.core.errors import InvalidArgumentError
 
@@ -63,6 +63,7 @@ def drop_group(queue: QueueState, name: str, now: Millis) -> bool:
     if group is None:
         return False
     _refuse_attended(queue, group, now)
+    account_attendance(queue, now)
     end_group(queue, group)
     return True
 

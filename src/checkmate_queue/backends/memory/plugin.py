@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar
 from urllib.parse import SplitResult
 
@@ -47,6 +47,9 @@ class MemoryPlugin(QueuePlugin[MemoryConfig]):
 
     def storage_of(self, config: MemoryConfig) -> Hashable:
         return "the memory of this process"
+
+    def dangers(self, config: MemoryConfig) -> Sequence[str]:
+        return ("memory:// is lost with its process, and no other process sees it",)
 
     def create_store(self, config: MemoryConfig, clock: Clock | None = None) -> Store:
         return MemoryStore(config.limits, clock)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import SplitResult, unquote
@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, unquote
 from pydantic import Field
 
 from checkmate_queue.backends.plugin import BackendConfig, QueuePlugin
+from checkmate_queue.backends.sqlite.mounts import network_file_system
 from checkmate_queue.backends.sqlite.store import SqliteStore
 from checkmate_queue.core.errors import ConfigError
 from checkmate_queue.store import Clock, Store
@@ -48,6 +49,24 @@ class SqlitePlugin(QueuePlugin[SqliteConfig]):
 
     def storage_of(self, config: SqliteConfig) -> Hashable:
         return Path(config.path).resolve()
+
+    def absence(self, config: SqliteConfig) -> str | None:
+        place = Path(config.path).absolute()
+        try:
+            place.stat()
+        except FileNotFoundError:
+            if place.parent.is_dir():
+                return f"there is no file '{place}'; a worker, or enqueue, makes it"
+            return f"there is no folder '{place.parent}'; make it, or name another path"
+        except OSError:
+            return None  # it may be there, for others; opening says so
+        return None
+
+    def dangers(self, config: SqliteConfig) -> Sequence[str]:
+        network = network_file_system(Path(config.path))
+        if network is None:
+            return ()
+        return (f"'{config.path}' is on a network file system ({network}), where SQLite damages its files",)
 
     def create_store(self, config: SqliteConfig, clock: Clock | None = None) -> Store:
         return SqliteStore(

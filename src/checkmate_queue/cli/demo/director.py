@@ -21,7 +21,7 @@ from checkmate_queue.cli.demo import shop
 from checkmate_queue.cli.demo.crew import Crew, Lone, Processes
 from checkmate_queue.cli.demo.errors import DemoError
 from checkmate_queue.cli.demo.ledger import Ledger
-from checkmate_queue.cli.demo.mail_server import MailServer, check_installed
+from checkmate_queue.cli.demo.mail_server import MailServer
 from checkmate_queue.cli.demo.observer import Observer
 from checkmate_queue.cli.demo.patterns import exports, health, permissions, reminders, syncs, webhooks
 from checkmate_queue.cli.demo.plan import SHORTEST_SECONDS, Plan, connect
@@ -54,7 +54,6 @@ async def run(options: Options, console: Console) -> bool:
 
     Raises `DemoError`, `QueueError` or `OSError` where it could not be run to its end.
     """
-    check_installed()
     if not SHORTEST_SECONDS <= options.seconds <= 3600:
         raise DemoError(f"--seconds is {options.seconds:g}; it must be from {SHORTEST_SECONDS:g} to 3,600")
     began = time.monotonic()

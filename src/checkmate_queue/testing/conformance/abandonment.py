@@ -115,6 +115,20 @@ class Abandonment(Theme):
         assert [name for _, names in diary.dropped for name in names] == ["idle"]
 
     @RETENTION
+    @needs("drop_group")
+    async def test_time_beside_a_group_that_was_dropped_counts(self, h: Harness) -> None:
+        """G4: it counts that another group had a worker, though that group is gone."""
+        keeper = await self.abandon(h, "idle")
+        await h.travel(2 * DAY, keeper)
+        for number in range(4):
+            h.clock.advance(4 * HOUR)
+            await h.add(f"job {number}")
+        assert await h.store.drop_group(h.queue, "busy")
+        keeper = await h.worker("another keeper", "other", lease=12 * HOUR)
+        diary = await self.live(h, keeper, 1.5 * DAY)
+        assert [name for _, names in diary.dropped for name in names] == ["idle"]
+
+    @RETENTION
     async def test_gap_does_not_count(self, h: Harness) -> None:
         """G12: an outage moves the time since which groups are unattended, too."""
         keeper = await self.abandon(h, "idle")

@@ -1,0 +1,20 @@
+"""What the runtime is told of a backend's config."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeSettings:
+    """What the runtime needs of a backend's config. Spans in seconds."""
+
+    concurrency: int = 10
+    lease_seconds: float = 30.0
+    max_stalls: int = 3
+    patience_seconds: float = 5.0
+    stop_patience_seconds: float = 30.0
+    heartbeat_seconds: float | None = None
+    delay_multiplier: float = 1.0
+    clock_step_ms: int = 1
+    """By how much the engine's clock may lag behind the time: it is cut to whole milliseconds."""
