@@ -3,6 +3,7 @@
 from checkmate_queue.backends.plugin import BackendConfig, Migration, QueuePlugin, QueuePluginRegistry
 from checkmate_queue.core.details import (
     BackendProbe,
+    BackendStatus,
     FailedJob,
     GroupDetails,
     JobDetails,
@@ -50,6 +51,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BackendConfig",
     "BackendProbe",
+    "BackendStatus",
     "BackendSwitchError",
     "BackendSwitched",
     "BackendUnavailableError",

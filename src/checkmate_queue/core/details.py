@@ -121,3 +121,13 @@ class SwitchResult:
     migrated_jobs: int
     migrated_recurring_jobs: int
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BackendStatus:
+    """Which backend is active; `other_plugin` while a switch is under way, `phase` is then not "active"."""
+
+    plugin: str
+    version: int
+    phase: str
+    other_plugin: str | None = None

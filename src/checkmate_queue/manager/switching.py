@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from checkmate_queue.core.details import SwitchResult
+from checkmate_queue.core.details import BackendStatus, SwitchResult
 from checkmate_queue.switching.backends import Backends, Place
 from checkmate_queue.switching.sealing import redact
 
@@ -48,6 +48,14 @@ class Switching(ABC):
     async def preview(self, plugin_id: str, config: Mapping[str, Any]) -> SwitchResult:
         """What `set_active_backend` would move; raises what that would raise, and changes nothing (B7)."""
         return await (await self._open_backends()).preview(plugin_id, config)
+
+    async def get_backend_status(self) -> BackendStatus:
+        """What the settings say now: the active backend, and whether a switch is under way."""
+        document = await (await self._open_backends()).document()
+        under = document.undertaking
+        return BackendStatus(
+            document.active.plugin, document.version, document.phase, under.other.plugin if under else None
+        )
 
     def start_polling(self, interval_seconds: float = POLL_SECONDS) -> None:
         """Look for switches of other processes this often; started managers do so every 5 seconds (B5).
