@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -20,7 +21,7 @@ async def test_the_backend_is_shown_tried_and_switched(
         await manager.get_queue("work").schedule_recurring("s", {}, interval_seconds=60, start_delay=60)
     target = f"sqlite:///{site.folder / 'new.db'}"
     assert execute(app, ["backend", "list"]) == 0
-    assert execute(app, ["backend", "test", target]) == 0
+    assert await asyncio.to_thread(execute, app, ["backend", "test", target]) == 0
     told = capsys.readouterr().out
     assert "memory://" in told
     assert "the sqlite backend can be reached" in told
