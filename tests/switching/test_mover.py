@@ -270,3 +270,33 @@ async def test_mover_that_was_given_up_does_no_harm(world: World) -> None:
         await stale._copy_or_give_up((document.undertaking or pytest.fail("none")).id)
     assert await world.document() == Document(1, OLD, configs={"new": NEW})
     assert await drained(world.stores["old"]) == NAMES
+
+
+@pytest.mark.parametrize("took_effect", [True, False])
+async def test_lost_answer_to_the_flip(
+    world: World, took_effect: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B6: whether the pointer names the new backend is looked up, and never guessed."""
+    await fill(world.stores["old"])
+    save = world.settings_store.save_setting
+
+    async def lose(key: str, value: str, expected_version: int) -> bool:
+        if '"phase": "clearing"' not in value:
+            return await save(key, value, expected_version)
+        monkeypatch.undo()
+        if took_effect:
+            await save(key, value, expected_version)
+        raise BackendUnavailableError("the answer was lost")
+
+    monkeypatch.setattr(world.settings_store, "save_setting", lose)
+    if took_effect:
+        await world.mover().switch(NEW, None)
+    else:
+        with pytest.raises(BackendUnavailableError):
+            await world.mover().switch(NEW, None)
+    active = (await world.document()).active
+    assert active == (NEW if took_effect else OLD)
+    assert (await world.document()).phase == "active"
+    assert not await world.stores[active.plugin].is_vacant()
+    await at_most_one_accepts(world)
+    assert await drained(world.stores[active.plugin]) == NAMES

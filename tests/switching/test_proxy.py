@@ -249,3 +249,28 @@ async def test_everything_at_once(scene: Scene) -> None:
     assert (await scene.proxy.stats("q")).pending == 2 * 51
     assert await scene.proxy.queues() == ["other", "q"]
     assert scene.followed == 1
+
+
+async def test_new_backend_that_does_not_accept_yet_costs_no_lease(scene: Scene) -> None:
+    """B2: between the flip and the moment at which the new backend accepts, a worker waits."""
+    epoch = await scene.proxy.join("q", "w", [GroupJoin("g")], 30_000)
+    await add(scene, "a")
+    (claim,) = (await scene.proxy.exchange(epoch, "g", 1, (), 1)).claims
+    old, new = scene.stores["old"], scene.stores["new"]
+    await old.fence("q", "there")
+    records = (await old.export("q")).records
+    await new.receive("t", "there")
+    await new.restore("t", "q", 1, records)
+    waited: list[int] = []
+
+    async def follow(generation: int, successor: str) -> None:
+        waited.append(generation)
+        if generation == 0:
+            scene.proxy.switch_to(new, kept=True)
+        else:
+            await new.admit("t")
+
+    scene.proxy._follow = follow
+    answer = await scene.proxy.exchange(epoch, "g", 2, [Done(claim.key)], 1)
+    assert answer.refused == []
+    assert waited == [0, 1]

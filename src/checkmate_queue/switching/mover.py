@@ -115,6 +115,7 @@ class Mover:
     # -- copying ---------------------------------------------------------------------------------
 
     async def _copy_or_give_up(self, switch_id: str) -> None:
+        document: Document | None
         try:
             document = await self._settings.load_document()
             await self._copy(document, switch_id)
@@ -122,9 +123,15 @@ class Mover:
             document = await self._settings.change_document(flip)
         except (Exception, asyncio.CancelledError):
             give_up = partial(plan.give_up, switch_id=switch_id, owner=self._owner)
-            with suppress(BackendSwitchError):  # Another process has undone it already.
-                await self._end(await self._settings.change_document(give_up))
-            raise
+            try:
+                # The flip may have taken effect though its answer was lost: then it is finished.
+                document = await persevere(partial(self._settings.change_document, give_up), PATIENCE_SECONDS)
+            except BackendSwitchError:
+                document = None  # Another process has ended it already.
+            if document is None or document.phase != "clearing":
+                if document is not None:
+                    await self._end(document)
+                raise
         await self._end(document)
 
     async def _copy(self, document: Document, switch_id: str) -> None:

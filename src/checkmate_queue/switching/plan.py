@@ -46,6 +46,8 @@ def beat(document: Document, switch_id: str, owner: str) -> Document:
 def flip(document: Document, switch_id: str, owner: str) -> Document:
     """Everything has been copied: the new backend is the active one. From here on there is no way back."""
     under = owned(document, switch_id, owner)
+    if document.phase != "moving":
+        return document
     return replace(
         document,
         version=document.version + 1,
@@ -56,8 +58,11 @@ def flip(document: Document, switch_id: str, owner: str) -> Document:
 
 
 def give_up(document: Document, switch_id: str, owner: str) -> Document:
-    """The copying failed: the old backend stays the active one."""
-    return replace(document, phase="undoing", undertaking=_advanced(owned(document, switch_id, owner)))
+    """The copying failed: the old backend stays the active one. After the flip there is no giving up."""
+    under = owned(document, switch_id, owner)
+    if document.phase != "moving":
+        return document
+    return replace(document, phase="undoing", undertaking=_advanced(under))
 
 
 def take_over(document: Document, owner: str) -> Document:

@@ -137,6 +137,8 @@ class SwitchableStore:
             if part.generation == generation.number:
                 return
             queue = part.known.queue
+            # A write meets the fence of a store that does not accept yet, where every epoch reads as dead.
+            await generation.store.register(queue)
             workers = await generation.store.workers(queue)
             numbers = [each.epoch for each in workers if each.worker == part.worker]
             if not numbers:
