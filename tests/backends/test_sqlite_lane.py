@@ -15,7 +15,7 @@ import pytest
 
 from checkmate_queue.backends.sqlite.connection import connect
 from checkmate_queue.backends.sqlite.lane import Lane
-from checkmate_queue.backends.sqlite.transaction import Transaction
+from checkmate_queue.backends.sqlite.transaction import Transaction, Unfinished
 from checkmate_queue.core.errors import BackendUnavailableError
 from checkmate_queue.core.model import StoreLimits
 
@@ -111,3 +111,46 @@ async def test_closing_waits_for_a_verb_at_once(connection: sqlite3.Connection, 
     await asyncio.to_thread(other.join)
     with pytest.raises(BackendUnavailableError, match="was closed"):
         await writing.run(note)
+
+
+def in_parts(parts: list[str], count: int) -> Callable[[Transaction], str]:
+    """A verb that takes so many transactions."""
+
+    def verb(transaction: Transaction) -> str:
+        parts.append("part")
+        note(transaction)
+        if parts.count("part") < count:
+            raise Unfinished
+        return "finished"
+
+    return verb
+
+
+@pytest.mark.parametrize("light", [True, False])
+async def test_others_come_between_the_parts_of_a_call(
+    connection: sqlite3.Connection, tmp_path: Path, light: bool
+) -> None:
+    """A verb that takes many transactions goes to the end of the line after each."""
+    writing = lane(tmp_path / "plain.db", connection)
+    done: list[str] = []
+
+    def other(transaction: Transaction) -> None:
+        done.append("other")
+
+    answers = await asyncio.gather(
+        writing.run(in_parts(done, 9), light=light), writing.run(other, light=False)
+    )
+    assert answers[0] == "finished"
+    assert done[-1] == "part"
+    assert "other" in done
+    writing.close()
+
+
+async def test_closing_finishes_all_parts_of_a_call(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    writing = lane(tmp_path / "plain.db", connection)
+    parts: list[str] = []
+    call = asyncio.create_task(writing.run(in_parts(parts, 9), light=False))
+    await asyncio.sleep(0)
+    await asyncio.to_thread(writing.close)
+    assert await call == "finished"
+    assert len(parts) == 9

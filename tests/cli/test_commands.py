@@ -88,6 +88,8 @@ async def test_stats_name_every_queue_and_group(site: Site) -> None:
     assert table.split("\n")[1].split()[:2] == ["other", "(paused)"]
     assert table.split("\n")[3].split()[0] == "workers"
     assert await site.call("resume", "other") == "other goes on\n"
+    assert await site.call_json("pause", "other") == {"queue": "other", "paused": True}
+    assert await site.call_json("resume", "other") == {"queue": "other", "paused": False}
     assert [row["paused"] for row in await site.call_json("stats", "other")] == [False]
 
 
@@ -137,7 +139,8 @@ async def test_a_list_that_is_cut_off_says_how_to_go_on(
         assert said.startswith("there is more: --after ") and said.count("\n") == 1
         after = shlex.split(said)[-1]
         assert await asyncio.to_thread(listed, *command, "--after", after) == (second, "")
-        assert (await asyncio.to_thread(listed, *command[:3], "--limit", "3"))[1] == ""
+        for limit in ("3", "10000"):
+            assert (await asyncio.to_thread(listed, *command[:3], "--limit", limit))[1] == ""
 
 
 async def test_recurring_jobs_are_listed_shown_run_and_cancelled(site: Site) -> None:
@@ -168,11 +171,14 @@ async def test_groups_are_listed_renamed_and_dropped(site: Site) -> None:
         await manager.get_queue("work").enqueue(1)
     (group,) = await site.call_json("groups", "list")
     assert (group["queue"], group["name"], group["workers"], group["pending"]) == ("work", "old name", 0, 1)
-    await site.call("groups", "rename", "work", "old name", "new name")
+    await site.call("groups", "rename", "work", "old name", "x")
+    renamed = await site.call_json("groups", "rename", "work", "x", "new name")
+    assert renamed == {"queue": "work", "old": "x", "new": "new name"}
     assert "new name" in await site.call("groups", "list", "work")
     assert "'old name'" in await site.call("groups", "drop", "work", "old name", "--yes", code=1)
     assert "1 delivery waits" in await site.call("groups", "drop", "work", "new name", code=1)
-    assert site.run("groups", "drop", "work", "new name", "--yes") == "new name was dropped\n"
+    dropped = site.run_json("groups", "drop", "work", "new name", "--yes")
+    assert dropped == {"queue": "work", "dropped": "new name"}
     assert await site.call_json("groups", "list") == []
 
 

@@ -23,7 +23,7 @@ from tests.docs.pages import DOCS, ROOT, Block, blocks_of, commands_of, pages
 
 PAGES = pages()
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
-OTHER_PROGRAMS = frozenset(("python", "pytest", "pip", "make"))
+OTHER_PROGRAMS = frozenset(("python", "python3", "pytest", "pip", "make"))
 PROSE_WIDTH = 110
 
 

@@ -227,6 +227,28 @@ async def test_a_consumer_stops_in_time_while_its_queue_joins_again(monkeypatch:
         await wait_until(left, description="one group is left, the other goes on", timeout=20)
 
 
+async def test_a_consumer_waits_for_a_join_that_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """G2: a join that hands over a million jobs is no outage for those that come after it."""
+    async with QueueManager("memory://", patience_seconds=0.01) as manager:
+        queue = manager.get_queue("q")
+        store, joining, go_on = await runtime_of(manager), asyncio.Event(), asyncio.Event()
+        join = store.join
+
+        async def slowly(*arguments: Any) -> Any:
+            joining.set()
+            await go_on.wait()
+            return await join(*arguments)
+
+        monkeypatch.setattr(store, "join", slowly)
+        first = asyncio.create_task(queue.consume(lambda job: None, consumer_group="one"))
+        await joining.wait()
+        second = asyncio.create_task(queue.consume(lambda job: None, consumer_group="two"))
+        given_up, _ = await asyncio.wait([second], timeout=0.1)
+        go_on.set()
+        assert not given_up
+        await asyncio.gather(first, second)
+
+
 async def test_settings_that_are_slow_to_read_hold_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """J6, R9: what is due starts though the lag can't be stored yet."""
     async with QueueManager("memory://") as manager:

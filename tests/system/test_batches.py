@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Awaitable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from checkmate_queue import Enqueue, InvalidArgumentError, Job, PayloadError, QueueError
+from checkmate_queue import Enqueue, InvalidArgumentError, Job, PayloadError, QueueError, QueueStoppedError
 from checkmate_queue.core.excerpt import excerpt
 from checkmate_queue.testing.clock import START, TravellingClock
 from tests.system.handlers import Recorder, settled, still_works
@@ -225,3 +226,50 @@ async def test_enqueue_sync_of_many_threads_at_once(manager_for: ManagerFor) -> 
         await asyncio.to_thread(thread.join)
     assert answers == {n: f"job {n}" for n in range(200)}
     assert (await queue.get_stats()).unclaimed == 200
+
+
+@pytest.mark.parametrize(("count", "data"), [(1000, "short"), (20, "long" * 10_000)])
+async def test_others_run_while_a_large_batch_is_encoded(
+    manager_for: ManagerFor, count: int, data: str
+) -> None:
+    """Section 1: a batch is atomic, but doesn't keep the event loop from others until it is stored."""
+    manager = await manager_for()
+    queue = manager.get_queue("batch")
+    await queue.get_stats()
+    taken: list[str] = []
+    turns: list[int] = []
+
+    def items() -> Iterator[str]:
+        for _ in range(count):
+            taken.append(data)
+            yield data
+
+    async def other() -> None:
+        while len(taken) < count:
+            turns.append(len(taken))
+            await asyncio.sleep(0)
+
+    await asyncio.gather(queue.enqueue_many(items()), other())
+    assert len([at for at in turns if 0 < at < count]) >= 3
+    assert (await queue.get_stats()).unclaimed == count
+
+
+async def raised_by(call: Awaitable[object]) -> Exception | None:
+    try:
+        await call
+    except Exception as error:
+        return error
+    return None
+
+
+async def test_queue_that_is_stopped_while_a_batch_is_encoded(manager_for: ManagerFor) -> None:
+    """L1: nothing of it is stored, as it would be enqueued on a stopped queue."""
+    manager = await manager_for()
+    queue = manager.get_queue("batch")
+    await queue.get_stats()
+    async with asyncio.TaskGroup() as tasks:
+        batch = tasks.create_task(raised_by(queue.enqueue_many("data" for _ in range(1000))))
+        await asyncio.sleep(0)
+        await queue.stop()
+    assert isinstance(batch.result(), QueueStoppedError)
+    assert (await manager.get_queue("batch").get_stats()).unclaimed == 0

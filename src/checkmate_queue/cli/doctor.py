@@ -55,7 +55,8 @@ def doctor(
 ) -> None:
     """Look for what is wrong, or will be.
 
-    Connection, schema, permissions, clock, settings, and of each queue its age, groups and workers.
+    Connection, schema, permissions, clock, the settings in the URL, and of each queue its age, groups and
+    workers.
 
     The exit code is 1 if there is a problem; a warning alone leaves it at 0.
     """

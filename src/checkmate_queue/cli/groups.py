@@ -9,7 +9,7 @@ import typer
 from checkmate_queue import GroupDetails, GroupStats, QueueManager
 from checkmate_queue.cli.command import Command, CommandError
 from checkmate_queue.cli.options import Json, OnlyQueue, QueueName, Url, Yes
-from checkmate_queue.cli.output import WAITING, confirmed, counted, show, show_json, span, table
+from checkmate_queue.cli.output import WAITING, confirmed, counted, report, show, show_json, span, table
 from checkmate_queue.cli.output import as_json as jsonable
 from checkmate_queue.cli.session import chosen_queues, known_queue, visit
 
@@ -74,6 +74,7 @@ def drop(
     group: Annotated[str, typer.Argument(metavar="GROUP", help="The group's name.")],
     url: Url,
     yes: Yes = False,
+    as_json: Json = False,
 ) -> None:
     """Remove a consumer group; what waits for it ends as expired.
 
@@ -90,7 +91,7 @@ def drop(
         await jobs.drop_group(group)
 
     visit(url, order)
-    print(f"{group} was dropped")
+    report(as_json, {"queue": queue, "dropped": group}, f"{group} was dropped")
 
 
 @app.command("rename", cls=Command)
@@ -99,6 +100,7 @@ def rename(
     old: Annotated[str, typer.Argument(metavar="OLD", help="Its present name.")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")],
     url: Url,
+    as_json: Json = False,
 ) -> None:
     """Rename a consumer group, with all that waits for it.
 
@@ -109,4 +111,4 @@ def rename(
         await (await known_queue(manager, queue)).rename_group(old, new)
 
     visit(url, order)
-    print(f"{old} is {new} now")
+    report(as_json, {"queue": queue, "old": old, "new": new}, f"{old} is {new} now")

@@ -40,6 +40,14 @@ def show_json(value: object, *, indent: int | None = 2) -> None:
     print(json.dumps(as_json(value), indent=indent), flush=True)
 
 
+def report(as_json: bool, value: object, message: str) -> None:
+    """What was done, for programs or for people."""
+    if as_json:
+        show_json(value)
+    else:
+        print(message)
+
+
 def as_json(value: object) -> Any:
     """Plain data as JSON knows it."""
     return to_jsonable_python(value, fallback=_fallback)

@@ -10,7 +10,7 @@ from checkmate_queue import Queue, QueueManager, RecurringJobDetails
 from checkmate_queue.cli.command import Command, CommandError
 from checkmate_queue.cli.options import JobName, Json, OnlyQueue, QueueName, Url
 from checkmate_queue.cli.output import as_json as jsonable
-from checkmate_queue.cli.output import brief, facts, show, show_json, table
+from checkmate_queue.cli.output import brief, facts, report, show, show_json, table
 from checkmate_queue.cli.session import chosen_queues, known_queue, visit
 
 app = typer.Typer(help="Look at recurring jobs, cancel them, or run one now.", rich_markup_mode=None)
@@ -81,7 +81,7 @@ def cancel(queue: QueueName, job_id: JobName, url: Url, as_json: Json = False) -
 
     if not visit(url, order):
         raise _unknown(queue, job_id)
-    _report(as_json, {"cancelled": job_id}, f"{job_id} does not run any more")
+    report(as_json, {"cancelled": job_id}, f"{job_id} does not run any more")
 
 
 @app.command("run-now", cls=Command)
@@ -99,7 +99,7 @@ def run_now(queue: QueueName, job_id: JobName, url: Url, as_json: Json = False) 
     made = visit(url, order)
     if made is None:
         raise CommandError(f"no job was made: an earlier one of {job_id!r} has not started, or still runs")
-    _report(as_json, {"id": made}, made)
+    report(as_json, {"id": made}, made)
 
 
 async def _all_details(queue: Queue[Any]) -> list[RecurringJobDetails]:
@@ -111,13 +111,6 @@ def _timing(schedule: RecurringJobDetails) -> str:
     if schedule.interval_seconds is not None:
         return f"every {schedule.interval_seconds:g} s"
     return f"{schedule.cron_pattern} {schedule.timezone}"
-
-
-def _report(as_json: bool, value: object, message: str) -> None:
-    if as_json:
-        show_json(value)
-    else:
-        print(message)
 
 
 def _unknown(queue: str, job_id: str) -> CommandError:

@@ -100,14 +100,30 @@ class PayloadCodec(Generic[T]):
         return kind.__name__ if isinstance(kind, type) else excerpt(kind)
 
 
-def canonical_json(raw: bytes) -> str:
-    """One text for equal JSON: keys sorted, no spaces; compares the data of schedules (R4)."""
+def canonical_json(raw: bytes, *, ordered: bool = True) -> str:
+    """One text for equal JSON: keys sorted, no spaces; compares the data of schedules (R4).
+
+    With `ordered` False lists are sorted too, as a set makes another list in each process.
+    """
     try:
-        return json.dumps(
-            from_json(raw, allow_inf_nan=False), ensure_ascii=False, sort_keys=True, separators=(",", ":")
-        )
+        value = from_json(raw, allow_inf_nan=False)
+        return _canonical(value if ordered else _sorted(value))
     except ValueError as error:
         raise PayloadError(f"Stored payload {excerpt(raw)} is no JSON: {error}") from error
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _sorted(value: object) -> object:
+    match value:
+        case dict():
+            return {key: _sorted(item) for key, item in value.items()}
+        case list():
+            return sorted(map(_sorted, value), key=_canonical)
+        case _:
+            return value
 
 
 def check_format(found: int) -> None:

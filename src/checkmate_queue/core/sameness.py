@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import deque
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -11,7 +10,6 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from pydantic import BaseModel
-from pydantic_core import from_json
 
 from checkmate_queue.core.excerpt import excerpt
 
@@ -36,22 +34,6 @@ def find_difference(sent: object, received: object) -> str | None:
         f"{where} {excerpt(before)} of type {type(before).__name__} "
         f"would become {excerpt(after)} of type {type(after).__name__}"
     )
-
-
-def same_json(data: bytes, other: bytes) -> bool:
-    """Whether two pieces of JSON are the same but for the order of what they list; 1 is not true, nor 1.0."""
-    return _in_order(from_json(data)) == _in_order(from_json(other))
-
-
-def _in_order(value: object) -> str:
-    match value:
-        case dict():
-            items = (f"{json.dumps(key)}:{_in_order(item)}" for key, item in value.items())
-            return f"{{{','.join(sorted(items))}}}"
-        case list():
-            return f"[{','.join(sorted(map(_in_order, value)))}]"
-        case _:
-            return json.dumps(value)
 
 
 def _differing(sent: Any, received: Any) -> _Path | None:

@@ -11,8 +11,8 @@ from checkmate_queue.core.details import RecurringJobDetails
 from checkmate_queue.core.durations import ceil_millis, to_millis
 from checkmate_queue.core.errors import PayloadError, ScheduleError
 from checkmate_queue.core.model import Firing, Millis, Misfire, Schedule, occurrence_id
+from checkmate_queue.core.payload import canonical_json
 from checkmate_queue.core.recurrence import first_due
-from checkmate_queue.core.sameness import same_json
 from checkmate_queue.core.validation import MAX_SCHEDULE_ID_BYTES, check_name
 from checkmate_queue.queue.base import QueueBase
 from checkmate_queue.queue.orders import new_schedule, timing_from
@@ -77,10 +77,9 @@ class Recurring(QueueBase[T]):
             return raw
         try:
             # `==` alone takes 1 for True, and does not see fields that a class leaves out of it.
-            same = same_json(stored.spec.data, raw) and (
-                self._codec.decode(stored.spec.data) == self._codec.decode(raw)
-            )
-        except (PayloadError, ValueError):
+            alike = canonical_json(stored.spec.data, ordered=False) == canonical_json(raw, ordered=False)
+            same = alike and self._codec.decode(stored.spec.data) == self._codec.decode(raw)
+        except PayloadError:
             return raw
         return stored.spec.data if same is True else raw
 

@@ -31,6 +31,7 @@ from checkmate_queue.store import Store
 log = logging.getLogger("checkmate_queue.worker")
 
 BEATS_PER_LEASE = 3
+LOOK_AGAIN_SECONDS = 1.0
 
 
 class Worker:
@@ -163,18 +164,24 @@ class Worker:
 
     @asynccontextmanager
     async def _member_within(self, seconds: float) -> AsyncIterator[None]:
-        """Hold the membership; a lost lease holds it without end while the backend is away."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._membership.acquire()
-        except TimeoutError:
-            raise BackendUnavailableError(
-                f"Queue {self.queue!r} has lost its lease and can't join again: the backend is away"
-            ) from None
+        """Hold the membership; wait no longer for a lost lease, which holds it while the backend is away."""
+        while not await self._membership_came(seconds):
+            if self._epoch is None and self._dispatchers:
+                raise BackendUnavailableError(
+                    f"Queue {self.queue!r} has lost its lease and can't join again: the backend is away"
+                )
+            seconds = LOOK_AGAIN_SECONDS
         try:
             yield
         finally:
             self._membership.release()
+
+    async def _membership_came(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._membership.acquire()
+        except TimeoutError:
+            return False
 
     async def _leave(self, groups: Sequence[str], unregister: bool, patience: float) -> None:
         epoch = self._epoch

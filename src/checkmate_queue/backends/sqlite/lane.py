@@ -41,6 +41,8 @@ class Call:
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
     deadline: float
+    begun: bool = False
+    """It takes several transactions, and has had some."""
     result: Any = None
     error: BaseException | None = None
 
@@ -200,19 +202,22 @@ class Lane:
         return await future
 
     def _serve(self) -> None:
-        while (first := self._calls.get()) is not None:
-            calls, more = self._gather(first)
+        more = True
+        left: list[Call] = []
+        while more or left:
+            calls, is_open = self._gather(wait=not left)
+            more &= is_open
+            calls += left  # behind those that came meanwhile
             with self._lock:
-                self._work(calls)
-            self._answer(calls)
-            if not more:
-                return
+                left = self._work(calls)
+            self._answer([call for call in calls if call not in left])
 
-    def _gather(self, first: Call) -> tuple[list[Call], bool]:
-        calls = [first]
+    def _gather(self, wait: bool) -> tuple[list[Call], bool]:
+        """The next calls, and whether more may come."""
+        calls: list[Call] = []
         while len(calls) < _SHARED:
             try:
-                call = self._calls.get_nowait()
+                call = self._calls.get(block=wait and not calls)
             except Empty:
                 break
             if call is None:
@@ -220,15 +225,16 @@ class Lane:
             calls.append(call)
         return calls, True
 
-    def _work(self, calls: list[Call]) -> None:
-        """Run calls in one transaction; if one of them fails, each in one of its own."""
-        if len(calls) > 1 and self._run_together(calls):
-            return
-        for call in calls:
-            try:
-                call.result = self._run_alone(call.verb, call.deadline)
-            except BaseException as error:
-                call.error = error
+    def _work(self, calls: list[Call]) -> list[Call]:
+        """Run calls in one transaction; if one of them fails, each in one of its own.
+
+        Returns those that are not finished.
+        """
+        together = [call for call in calls if not call.begun]
+        alone = [call for call in calls if call.begun]
+        if len(together) < 2 or not self._run_together(together):
+            alone = calls
+        return [call for call in alone if not self._run_alone(call)]
 
     def _run_together(self, calls: list[Call]) -> bool:
         def run_all(transaction: Transaction) -> None:
@@ -245,12 +251,18 @@ class Lane:
             return False
         return True
 
-    def _run_alone(self, verb: Verb[T], deadline: float) -> T:
-        while True:
-            self._wait_for_turn(deadline)
-            with suppress(Unfinished):
-                return self._complete(verb)
-            deadline = time.monotonic() + self._patience
+    def _run_alone(self, call: Call) -> bool:
+        """Run a call in a transaction of its own; whether it is finished."""
+        try:
+            self._wait_for_turn(call.deadline)
+            call.result = self._complete(call.verb)
+        except Unfinished:
+            call.begun = True
+            call.deadline = time.monotonic() + self._patience
+            return False
+        except BaseException as error:
+            call.error = error
+        return True
 
     def _wait_for_turn(self, deadline: float) -> None:
         if self._turnstile is not None:

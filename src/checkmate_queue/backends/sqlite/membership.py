@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkmate_queue.backends.sqlite.backfill import backfill
-from checkmate_queue.backends.sqlite.endings import Job
 from checkmate_queue.backends.sqlite.groups import drop
 from checkmate_queue.backends.sqlite.leases import account_attendance
-from checkmate_queue.backends.sqlite.promotion import make_ready, promote
+from checkmate_queue.backends.sqlite.promotion import hand_over, hand_over_at_once, promote
 from checkmate_queue.backends.sqlite.session import Session
 from checkmate_queue.backends.sqlite.settlement import Held, Settling
 from checkmate_queue.core.model import Epoch
@@ -24,9 +23,14 @@ if TYPE_CHECKING:
 def join(tx: Transaction, queue: str, worker: str, joins: Sequence[GroupJoin], lease_ms: int) -> Epoch:
     """See `Consumption.join`."""
     session = Session.enter(tx, queue)
+    # First of all, since handing over many unclaimed jobs calls this again and again.
+    living = session.one("rejoin", (session.id, worker, session.now, lease_ms))
     promote(session)
     account_attendance(session)
-    number = _epoch_of(session, worker, lease_ms)
+    row = living or session.one("insert_epoch", (session.id, worker, lease_ms, session.now + lease_ms))
+    assert row is not None
+    number: int = row[0]
+    waiting = {group.name for group in session.groups() if group.pending + session.tallies[group.id].pending}
     for wanted in joins:
         _register(session, wanted)
     session.forget_groups()
@@ -35,21 +39,13 @@ def join(tx: Transaction, queue: str, worker: str, joins: Sequence[GroupJoin], l
     session.run_many("insert_member", [(number, group.id) for group in groups])
     session.run_many("note_attended", [(group.id,) for group in groups])
     durable = [group for group in groups if not group.ephemeral]
-    if durable and session.unclaimed:
-        jobs = [Job(*row) for row in session.all("unclaimed", (session.id,))]
-        make_ready(session, [(session.draw(), job) for job in jobs], durable)
+    if durable and session.unclaimed and any(group.name in waiting for group in durable):
+        # It was ephemeral: what became unclaimed beside it comes after what is ready in it, and so in one go.
+        hand_over_at_once(session, durable)
+    hand_over(session)
     backfill(session)
     session.save()
     return Epoch(queue, number)
-
-
-def _epoch_of(session: Session, worker: str, lease_ms: int) -> int:
-    row = session.one("rejoin", (session.id, worker, session.now, lease_ms))
-    if row is None:
-        row = session.one("insert_epoch", (session.id, worker, lease_ms, session.now + lease_ms))
-    assert row is not None
-    number: int = row[0]
-    return number
 
 
 def _register(session: Session, wanted: GroupJoin) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
+from checkmate_queue.backends.sqlite.backfill import backfill, is_filling
 from checkmate_queue.backends.sqlite.endings import Job, end_groupless, leave_state, sweep
 from checkmate_queue.backends.sqlite.marks import FRESH, STARTED
 from checkmate_queue.backends.sqlite.transaction import Unfinished
@@ -24,6 +25,7 @@ def promote(session: Session) -> None:
 
     Raises `Unfinished` where that is too much for one transaction; so it comes before what can't be repeated.
     """
+    hand_over(session)
     handled = 0
     while _is_due(session):
         rows = session.all("due", (session.id, session.now, BATCH))
@@ -35,6 +37,34 @@ def promote(session: Session) -> None:
         handled += len(rows)
         _pause(session, handled)
     expire(session, handled)
+
+
+def hand_over(session: Session) -> None:
+    """Go on giving the first durable groups what was unclaimed when they joined (G2), a batch a transaction.
+
+    Raises `Unfinished` while there is more, so whoever calls this sees the end of it. That unclaimed jobs and
+    a durable group exist together is what tells that it is under way: nothing becomes unclaimed beside a
+    durable group, and no other group comes or goes before the end. Meanwhile others may add: each job keeps
+    the place that it drew when it became unclaimed, which is before all that is drawn later.
+    """
+    if not session.unclaimed:
+        return
+    groups = [group for group in session.groups() if not group.ephemeral]
+    if not groups:
+        return
+    if is_filling(session):  # it tells old jobs from these by their places, and by that they aren't open yet
+        backfill(session)
+        _leave_unfinished(session)
+    rows = session.all("unclaimed", (session.id, BATCH))
+    make_ready(session, [(row[0], Job(*row[1:])) for row in rows], groups)
+    if len(rows) == BATCH:
+        _leave_unfinished(session)
+
+
+def hand_over_at_once(session: Session, groups: Sequence[Group]) -> None:
+    """Give groups what is unclaimed, after all that is ready in them."""
+    rows = session.all("unclaimed", (session.id, -1))
+    make_ready(session, [(session.draw(), Job(*row[1:])) for row in rows], groups)
 
 
 def _is_due(session: Session) -> bool:
@@ -51,8 +81,12 @@ def expire(session: Session, handled: int = 0) -> None:
 
 def _pause(session: Session, handled: int) -> None:
     if handled >= MOST:
-        session.save()
-        raise Unfinished
+        _leave_unfinished(session)
+
+
+def _leave_unfinished(session: Session) -> NoReturn:
+    session.save()
+    raise Unfinished
 
 
 def _promote_retries(session: Session, places: Sequence[tuple[int, Row]]) -> None:

@@ -14,7 +14,7 @@ from checkmate_queue.backends.sqlite.endings import (
     sweep,
 )
 from checkmate_queue.backends.sqlite.marks import OPEN
-from checkmate_queue.backends.sqlite.promotion import make_ready
+from checkmate_queue.backends.sqlite.promotion import hand_over, make_ready
 from checkmate_queue.backends.sqlite.session import Session
 from checkmate_queue.core.errors import JobExistsError
 from checkmate_queue.core.model import CancelResult
@@ -38,6 +38,7 @@ def set_paused(tx: Transaction, queue: str, paused: bool) -> None:
 def cancel(tx: Transaction, queue: str, job_id: str) -> CancelResult:
     """See `Repair.cancel`."""
     session = Session.enter(tx, queue)
+    hand_over(session)
     sweep(session)
     job = find_job(session, job_id)
     result = CancelResult(0, 0)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from checkmate_queue.backends.sqlite.endings import Job, deliveries_of, end_waiting, is_over, sweep
 from checkmate_queue.backends.sqlite.marks import OPEN, UNCLAIMED
-from checkmate_queue.backends.sqlite.promotion import make_ready
+from checkmate_queue.backends.sqlite.promotion import hand_over, make_ready
 from checkmate_queue.backends.sqlite.session import Session
 from checkmate_queue.core.model import RECORD_FORMAT, NewSchedule, Schedule, occurrence_id
-from checkmate_queue.store import UnknownQueueError
+from checkmate_queue.store import BATCH, UnknownQueueError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from checkmate_queue.backends.sqlite.session import Group
     from checkmate_queue.backends.sqlite.transaction import Row, Transaction
@@ -36,6 +36,7 @@ def as_schedule(row: Row) -> Schedule:
 def put_schedule(tx: Transaction, queue: str, spec: NewSchedule) -> Schedule:
     """See `Scheduling.put_schedule`."""
     session = Session.enter(tx, queue)
+    hand_over(session)
     old = _find(session, spec.id)
     if old is None or old.spec.definition != spec.definition:
         _replace(session, old, spec)
@@ -82,6 +83,7 @@ def _kept(
 def drop_schedule(tx: Transaction, queue: str, schedule_id: str) -> bool:
     """See `Scheduling.drop_schedule`."""
     session = Session.enter(tx, queue)
+    hand_over(session)
     known = session.run("drop_schedule", (session.id, schedule_id)) > 0
     if known:
         _end_waiting_jobs(session, schedule_id)
@@ -114,9 +116,31 @@ def select_schedules(
 # -- firing --------------------------------------------------------------------------------------
 
 
+def weight(firing: Firing) -> int:
+    """How many records a firing touches: its jobs, or its schedule alone."""
+    return max(1, len(firing.due))
+
+
+def parts(firings: Sequence[Firing]) -> Iterator[list[Firing]]:
+    """Split firings into transactions, lest one with many jobs keep others waiting; each firing stays whole.
+
+    What a part did stands by itself: to repeat it has no effect.
+    """
+    part: list[Firing] = []
+    total = 0
+    for firing in firings:
+        if part and total + weight(firing) > BATCH:
+            yield part
+            part, total = [], 0
+        part.append(firing)
+        total += weight(firing)
+    yield part
+
+
 def fire(tx: Transaction, queue: str, firings: Sequence[Firing]) -> list[bool]:
     """See `Scheduling.fire`."""
     session = Session.enter(tx, queue)
+    hand_over(session)
     sweep(session)
     live = session.live_groups()
     answers = [_fire(session, firing, live) for firing in firings]

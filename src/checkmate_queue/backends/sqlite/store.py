@@ -192,8 +192,12 @@ class SqliteStore:
 
     async def fire(self, queue: str, firings: Sequence[Firing]) -> list[bool]:
         """See the contract."""
-        verb = partial(scheduling.fire, queue=queue, firings=firings)
-        return await self._write(verb, light=len(firings) <= _LIGHT // 5)
+        answers: list[bool] = []
+        for part in scheduling.parts(firings):
+            verb = partial(scheduling.fire, queue=queue, firings=part)
+            light = sum(map(scheduling.weight, part)) <= _LIGHT // 5
+            answers += await self._write(verb, light=light)
+        return answers
 
     # -- fencing ---------------------------------------------------------------------------------
 

@@ -44,8 +44,11 @@ async def work(manager: QueueManager, plan: Plan, wishes: Wishes, on_start: Call
         on_start()
         await wishes.drain.wait()
     else:
+        if health_of(manager):
+            # Some consumers have begun, and a start that is cancelled gives back what they run (L1).
+            await either(starting, wishes.cancel)
         starting.cancel()
-        await asyncio.wait([starting])
+        await asyncio.gather(starting, return_exceptions=True)
     draining = asyncio.ensure_future(manager.shutdown())
     await either(draining, wishes.cancel)
     if draining.done():
