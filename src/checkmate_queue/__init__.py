@@ -3,12 +3,14 @@
 from checkmate_queue.backends.plugin import BackendConfig, Migration, QueuePlugin, QueuePluginRegistry
 from checkmate_queue.core.details import (
     BackendProbe,
+    BackendStatus,
     FailedJob,
     GroupDetails,
     JobDetails,
     Lag,
     LagThresholds,
     RecurringJobDetails,
+    SwitchResult,
     WorkerDetails,
 )
 from checkmate_queue.core.errors import (
@@ -30,6 +32,7 @@ from checkmate_queue.core.retry import Discard, Exponential, Fixed, Retry
 from checkmate_queue.manager import QueueManager
 from checkmate_queue.queue import Consumer, Queue
 from checkmate_queue.runtime.events import (
+    BackendSwitched,
     Event,
     GroupAbandoned,
     JobCancelled,
@@ -40,6 +43,7 @@ from checkmate_queue.runtime.events import (
     JobStarted,
     LagChanged,
     LeaseLost,
+    SwitchProgressed,
 )
 
 __version__ = "0.1.0"
@@ -47,7 +51,9 @@ __version__ = "0.1.0"
 __all__ = [
     "BackendConfig",
     "BackendProbe",
+    "BackendStatus",
     "BackendSwitchError",
+    "BackendSwitched",
     "BackendUnavailableError",
     "CancelResult",
     "ConfigError",
@@ -90,5 +96,7 @@ __all__ = [
     "RecurringJobDetails",
     "Retry",
     "ScheduleError",
+    "SwitchProgressed",
+    "SwitchResult",
     "WorkerDetails",
 ]

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ class Traffic:
         self._producer: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Traffic:
-        options = {"patience_seconds": PATIENCE, "lease_seconds": LEASE}
+        options: dict[str, Any] = {"patience_seconds": PATIENCE, "lease_seconds": LEASE}
         self.consuming = QueueManager(self.url, **options)
         self.producing = QueueManager(self.url, **options)
         await self.consuming.start()

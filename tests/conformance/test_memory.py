@@ -7,7 +7,7 @@ import pytest
 from checkmate_queue.backends.memory import MemoryStore
 from checkmate_queue.core.model import StoreLimits
 from checkmate_queue.store import Clock
-from checkmate_queue.testing.conformance import ALL_VERBS, Conformance
+from checkmate_queue.testing.conformance import ALL_VERBS, MOVING_VERBS, Conformance
 
 
 class MemoryStorage:
@@ -26,7 +26,7 @@ class MemoryStorage:
         self._store = None
 
 
-class TestMemory(Conformance, verbs=ALL_VERBS):
+class TestMemory(Conformance, verbs=ALL_VERBS | MOVING_VERBS):
     """Every rule, on the executable specification."""
 
     @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from checkmate_queue.backends.sqlite import SqliteStore
 from checkmate_queue.core.model import StoreLimits
 from checkmate_queue.store import Clock
-from checkmate_queue.testing.conformance import ALL_VERBS, Conformance
+from checkmate_queue.testing.conformance import ALL_VERBS, MOVING_VERBS, Conformance
 
 
 class SqliteStorage:
@@ -29,7 +29,7 @@ class SqliteStorage:
         self._path.unlink(missing_ok=True)
 
 
-class TestSqlite(Conformance, verbs=ALL_VERBS):
+class TestSqlite(Conformance, verbs=ALL_VERBS | MOVING_VERBS):
     """Every rule, on one file."""
 
     @pytest.fixture
@@ -39,7 +39,7 @@ class TestSqlite(Conformance, verbs=ALL_VERBS):
 
 
 @pytest.mark.full
-class TestSyncedSqlite(Conformance, verbs=ALL_VERBS):
+class TestSyncedSqlite(Conformance, verbs=ALL_VERBS | MOVING_VERBS):
     """The same where every commit is synced, which takes a thread."""
 
     @pytest.fixture

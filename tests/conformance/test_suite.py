@@ -12,11 +12,13 @@ from checkmate_queue.backends.memory import MemoryStore
 from checkmate_queue.core.model import StoreLimits
 from checkmate_queue.store import Clock
 from checkmate_queue.testing import conformance
-from checkmate_queue.testing.conformance import ALL_VERBS, CORE_VERBS, THEMES, Conformance
+from checkmate_queue.testing.conformance import ALL_VERBS, CORE_VERBS, MOVING_VERBS, THEMES, Conformance
 from checkmate_queue.testing.conformance.harness import harness
 from checkmate_queue.testing.conformance.selection import Theme, checks_of
 
-CHECKS = conformance.checks(ALL_VERBS)
+EVERY_VERB = ALL_VERBS | MOVING_VERBS
+
+CHECKS = conformance.checks(EVERY_VERB)
 
 LAST_RULE = {"J": 10, "G": 13, "F": 6, "R": 9, "L": 12, "B": 7, "X": 3, "U": 3}
 
@@ -27,7 +29,7 @@ VISIBLE_AT_THE_STORE = frozenset(
         *("F1", "F4", "F5"),
         *("R1", "R3", "R4", "R5", "R6", "R7", "R9"),
         *("L1", "L3", "L4", "L8", "L10", "L11", "L12"),
-        *("B3", "B5", "B6", "X1"),
+        *("B1", "B2", "B3", "B5", "B6", "X1"),
     )
 )
 """What a store can show by itself; the others are promises of the core, the manager or the dashboard."""
@@ -39,7 +41,7 @@ class RecordingStore(MemoryStore):
     used: set[str]
 
     def __getattribute__(self, name: str) -> object:
-        if name in ALL_VERBS:
+        if name in EVERY_VERB:
             self.used.add(name)
         return super().__getattribute__(name)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
 from importlib import import_module
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, get_args, get_type_hints
 from urllib.parse import SplitResult
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Secret, SecretBytes, SecretStr, ValidationError
+from typing_extensions import is_typeddict
 
 from checkmate_queue.core.errors import ConfigError, PluginNotFoundError
 from checkmate_queue.core.excerpt import excerpt
@@ -115,6 +116,10 @@ class QueuePlugin(ABC, Generic[C]):
     config_version: ClassVar[int] = 1
     migrations: ClassVar[tuple[Migration, ...]] = ()
     config_schema: type[C]
+    switchable: ClassVar[bool] = False
+    """Whether its stores have the verbs of `checkmate_queue.moving`: it can be switched to and from."""
+    in_process: ClassVar[bool] = False
+    """Whether what is stored lives in the store object itself."""
 
     @abstractmethod
     def address_of(self, url: SplitResult) -> dict[str, Any]:
@@ -126,6 +131,14 @@ class QueuePlugin(ABC, Generic[C]):
     @abstractmethod
     def create_store(self, config: C, clock: Clock | None = None) -> Store:
         """A store for this config, not opened yet. With a clock it tells the time by that (tests)."""
+
+    def storage_of(self, config: C) -> Hashable:
+        """Which storage a config names: equal values, the same one (B1).
+
+        By default, all that this plugin's schema adds to `BackendConfig`.
+        """
+        own = config.model_dump(mode="python", exclude=set(BackendConfig.model_fields))
+        return tuple((name, repr(value)) for name, value in sorted(own.items()))
 
     def absence(self, config: C) -> str | None:
         """Why no storage can be there yet, where that can be told without making one; None otherwise.
@@ -153,9 +166,25 @@ class QueuePlugin(ABC, Generic[C]):
             known = ", ".join(sorted(field.alias or name for name, field in fields.items()))
             return f"there is no setting {name!r}; there are: {known}"
         field = self.config_schema.model_fields.get(str(item["loc"][0])) if item["loc"] else None
-        if field is None or "Secret" in repr(field.annotation):
+        if field is None or item["type"] == "missing" or holds_secret(field.annotation):
             return f"{name}: {item['msg']}"  # A secret stays one, even a wrong one (L6).
         return f"{name}: {item['msg']}, not {excerpt(item['input'])}"
+
+
+def holds_secret(annotation: Any, known: frozenset[Any] = frozenset()) -> bool:
+    """Whether a value of this type may hold a secret, at whatever depth (L6)."""
+    if annotation in known:
+        return False
+    known |= {annotation}
+    inner = list(get_args(annotation))
+    if isinstance(annotation, type):
+        if issubclass(annotation, BaseModel):
+            inner += [field.annotation for field in annotation.model_fields.values()]
+        elif issubclass(annotation, SecretStr | SecretBytes | Secret):
+            return True
+        elif is_dataclass(annotation) or is_typeddict(annotation):
+            inner += get_type_hints(annotation).values()
+    return any(holds_secret(each, known) for each in inner)
 
 
 class QueuePluginRegistry:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from checkmate_queue import QueueError, __version__
-from checkmate_queue.cli import failed, groups, jobs, recurring
+from checkmate_queue.cli import backend, failed, groups, jobs, recurring
 from checkmate_queue.cli.command import PROGRAM, VERBOSE, Command, execute
 from checkmate_queue.cli.demo.errors import DemoError
 from checkmate_queue.cli.doctor import doctor
@@ -66,6 +66,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(failed.app, name="failed")
 app.add_typer(recurring.app, name="recurring")
 app.add_typer(groups.app, name="groups")
+app.add_typer(backend.app, name="backend")
 app.command(cls=Command)(pause)
 app.command(cls=Command)(resume)
 app.command(cls=Command)(doctor)

@@ -111,3 +111,23 @@ class Lag:
     severity: Severity
     pending: int
     thresholds: LagThresholds
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchResult:
+    """What a switch of the backend moved, or would move (B7). `warnings` are for people."""
+
+    success: bool
+    migrated_jobs: int
+    migrated_recurring_jobs: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BackendStatus:
+    """Which backend is active; `other_plugin` while a switch is under way, `phase` is then not "active"."""
+
+    plugin: str
+    version: int
+    phase: str
+    other_plugin: str | None = None

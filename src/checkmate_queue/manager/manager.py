@@ -27,13 +27,14 @@ from checkmate_queue.core.validation import check_name
 from checkmate_queue.manager.address import Address
 from checkmate_queue.manager.overview import Overview
 from checkmate_queue.manager.settings import runtime_settings
+from checkmate_queue.manager.switching import Switching
 from checkmate_queue.queue.queue import Queue
 from checkmate_queue.runtime.attempt import inside_handler
 from checkmate_queue.runtime.events import Event, EventHub
 from checkmate_queue.runtime.heart import Heart
-from checkmate_queue.runtime.patience import persevere
 from checkmate_queue.runtime.runtime import Runtime
 from checkmate_queue.store import Clock
+from checkmate_queue.switching.backends import Backends, Place
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
@@ -42,7 +43,7 @@ DEFAULT_PATIENCE = BackendConfig.model_fields["patience_seconds"].default
 LOOK_AGAIN_SECONDS = 0.05
 
 
-class QueueManager(Overview):
+class QueueManager(Switching, Overview):
     """One process's door to a backend.
 
     `url` names the backend: `memory://`, `sqlite:///path`, or what a plugin takes; settings (`concurrency`,
@@ -75,6 +76,7 @@ class QueueManager(Overview):
         self._queues: dict[str, Queue[Any]] = {}
         self._retired: list[Queue[Any]] = []
         self._runtime: Runtime | None = None
+        self._backends: Backends | None = None
         self._started = threading.Event()
         self._starting = asyncio.Lock()
         self._stack = AsyncExitStack()
@@ -130,13 +132,17 @@ class QueueManager(Overview):
 
     # -- the backend -----------------------------------------------------------------------------
 
-    def get_active_plugin(self) -> str:
-        """The id of the active backend's plugin; raises `PluginNotFoundError`."""
-        return self._resolve()[0].id
+    def _home(self, given: Place) -> Place:
+        """Where the settings are: in the backend that the URL names."""
+        return given
 
-    def get_active_config(self) -> dict[str, Any]:
-        """The active backend's config with all defaults, secrets redacted."""
-        return self._resolve()[1].model_dump(mode="json")
+    def _present(self) -> Place:
+        return Place(*self._resolve()) if self._backends is None else self._backends.active
+
+    async def _open_backends(self) -> Backends:
+        await self._open_runtime()
+        assert self._backends is not None
+        return self._backends
 
     def _resolve(self) -> tuple[QueuePlugin[Any], BackendConfig]:
         if self._plugin is None or self._config is None:
@@ -179,19 +185,22 @@ class QueueManager(Overview):
 
     async def _open(self) -> None:
         plugin, config = await self._await_plugin()
-        store = plugin.create_store(config, self._clock)
+        given = Place(plugin, config)
+        backends = Backends(self.registry, self._home(given), given, self._hub, self._clock)
+        store = await backends.open()
         try:
-            await persevere(store.open, config.patience_seconds)
             self._check_not_shut_down()
         except BaseException:
-            await store.close()
+            await backends.close()
             raise
+        self._backends, config = backends, backends.active.config
         store.listen(self._news)
         settings = runtime_settings(config, self._clock)
         heart = Heart(store, config.max_block_seconds)
         loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self._runtime = Runtime(store, settings, config.max_payload_bytes, self._hub, heart, loop)
+        self.start_polling()
         self._started.set()
 
     async def _await_plugin(self) -> tuple[QueuePlugin[Any], BackendConfig]:
@@ -260,10 +269,13 @@ class QueueManager(Overview):
             runtime, self._runtime = self._runtime, None
             self._consuming = False
             self._started.clear()
+            backends, self._backends = self._backends, None
             try:
                 if runtime is not None:
                     await runtime.close()
             finally:
+                if backends is not None:
+                    await backends.close()
                 self._closed.set()
 
     async def __aenter__(self) -> Self:

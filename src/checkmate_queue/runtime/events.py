@@ -98,6 +98,23 @@ class GroupAbandoned(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchProgressed(Event):
+    """This process switches the backend: `jobs` of about `total` have been copied. `queue` is empty."""
+
+    step: str
+    jobs: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSwitched(Event):
+    """This process works with another backend from now on, whoever switched. `queue` is empty."""
+
+    plugin: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class LagChanged(Event):
     """The severity of the queue's lag changed; signalled once across instances (L4)."""
 

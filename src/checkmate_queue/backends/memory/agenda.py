@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
+from operator import itemgetter
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from checkmate_queue.core.model import Millis
 
 T = TypeVar("T")
@@ -70,6 +73,12 @@ class Agenda(Generic[T]):
         for entry in entries:
             heappush(self._heap, entry)
         return [entry[3] for entry in entries]
+
+    def in_order(self) -> Iterator[tuple[Millis, T]]:
+        """All things with their times."""
+        for at, _, serial, thing in sorted(self._heap, key=itemgetter(0, 1, 2)):
+            if self._serials.get(thing) == serial:
+                yield at, thing
 
     def _sweep(self) -> None:
         if len(self._heap) > 2 * len(self._serials) + _SLACK:

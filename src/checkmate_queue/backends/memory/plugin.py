@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar
 from urllib.parse import SplitResult
 
@@ -35,6 +35,8 @@ class MemoryPlugin(QueuePlugin[MemoryConfig]):
     description: ClassVar[str] = "In this process's memory: nothing to set up, nothing survives a restart"
     schemes: ClassVar[tuple[str, ...]] = ("memory",)
     config_schema: type[MemoryConfig] = MemoryConfig
+    switchable: ClassVar[bool] = True
+    in_process: ClassVar[bool] = True
 
     def address_of(self, url: SplitResult) -> dict[str, Any]:
         if url.netloc or url.path.strip("/"):
@@ -42,6 +44,9 @@ class MemoryPlugin(QueuePlugin[MemoryConfig]):
                 f"A memory URL has no address; write 'memory://', not 'memory://{url.netloc}{url.path}'"
             )
         return {}
+
+    def storage_of(self, config: MemoryConfig) -> Hashable:
+        return "the memory of this process"
 
     def dangers(self, config: MemoryConfig) -> Sequence[str]:
         return ("memory:// is lost with its process, and no other process sees it",)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import heapify, heappop, heappush
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from checkmate_queue.backends.memory.state import Delivery
     from checkmate_queue.core.model import Millis
 
@@ -105,6 +108,16 @@ class ReadyLine:
         self._size -= 1
         if self._footprint > 2 * self._size + _SLACK:
             self._sweep()
+
+    def in_order(self) -> Iterator[tuple[Delivery, bool]]:
+        """All deliveries in starting order, and whether each came back to the front."""
+        for _, level in sorted(self._levels.items(), reverse=True):
+            for _, delivery in sorted(level.front, key=itemgetter(0)):
+                if delivery.state == "pending":
+                    yield delivery, True
+            for delivery in level.normal:
+                if delivery.state == "pending":
+                    yield delivery, False
 
     def oldest(self) -> Millis | None:
         """Since when the delivery that has been ready longest is ready."""

@@ -13,6 +13,7 @@ from checkmate_queue.backends.memory import (
     ingestion,
     inspect,
     leases,
+    moving,
     repair,
     schedules,
     ticks,
@@ -20,6 +21,7 @@ from checkmate_queue.backends.memory import (
 from checkmate_queue.backends.memory.deliveries import expire
 from checkmate_queue.backends.memory.state import QueueState
 from checkmate_queue.core.model import QueueStats, StoreLimits
+from checkmate_queue.moving import EXPORT_BYTES, MoveLostError
 from checkmate_queue.store import BATCH, FencedError, Setting, UnknownQueueError, wall_clock
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
         Tick,
         WorkerRecord,
     )
+    from checkmate_queue.core.moving import Export, HeldClaim, Moved
     from checkmate_queue.store import Clock, News
 
 
@@ -65,6 +68,7 @@ class MemoryStore:
         self._settings: dict[str, Setting] = {}
         self._listeners: list[News] = []
         self._registry_successor: str | None = None
+        self._reception: moving.Reception | None = None
 
     # -- lifecycle -------------------------------------------------------------------------------
 
@@ -166,6 +170,82 @@ class MemoryStore:
                 self._registry_successor = successor
             else:
                 self._known(queue).successor = successor
+
+    # -- moving ----------------------------------------------------------------------------------
+
+    async def export(self, queue: str, cursor: str = "", limit: int = BATCH) -> Export:
+        """See the contract."""
+        with self._lock:
+            return moving.export(self._known(queue), cursor, limit, EXPORT_BYTES, self._clock())
+
+    async def is_vacant(self) -> bool:
+        """See the contract."""
+        with self._lock:
+            return not self._queues or (self._reception is not None and not self._reception.admitted)
+
+    async def receive(self, token: str, successor: str) -> bool:
+        """See the contract."""
+        with self._lock:
+            if not await self.is_vacant():
+                return False
+            self._queues.clear()
+            self._reception = moving.Reception(token, successor)
+            self._registry_successor = successor
+            return True
+
+    async def restore(self, token: str, queue: str, n: int, records: Sequence[Moved]) -> None:
+        """See the contract."""
+        with self._lock:
+            reception = self._receiving(token)
+            if reception.admitted:
+                raise MoveLostError
+            if n == reception.batches:
+                return
+            if n != reception.batches + 1:
+                raise ValueError(f"batch {n} is neither {reception.batches} again nor the next")
+            if queue not in self._queues:
+                now = self._clock()
+                self._queues[queue] = QueueState(queue, self._limits, self._announce, now, now)
+                self._queues[queue].successor = reception.successor
+            for record in records:
+                moving.restore(self._queues[queue], record)
+            reception.batches = n
+
+    async def admit(self, token: str) -> None:
+        """See the contract."""
+        with self._lock:
+            reception = self._receiving(token)
+            if not reception.admitted:
+                reception.admitted = True
+                self._registry_successor = None
+                for queue in self._queues.values():
+                    moving.admit(queue, self._clock())
+
+    async def reopen(self, successor: str) -> None:
+        """See the contract."""
+        with self._lock:
+            if self._registry_successor == successor:
+                self._registry_successor = None
+            for queue in self._queues.values():
+                if queue.successor == successor:
+                    queue.successor = None
+
+    async def clear(self, successor: str) -> None:
+        """See the contract."""
+        with self._lock:
+            self._registry_successor = successor
+            self._reception = None
+            self._queues.clear()
+
+    async def held(self, epoch: Epoch) -> list[HeldClaim]:
+        """See the contract."""
+        with self._writing(epoch.queue) as (state, now):
+            return moving.held(consumption.live_epoch(state, epoch, now), now)
+
+    def _receiving(self, token: str) -> moving.Reception:
+        if self._reception is None or self._reception.token != token:
+            raise MoveLostError
+        return self._reception
 
     # -- repair ----------------------------------------------------------------------------------
 
@@ -270,6 +350,8 @@ class MemoryStore:
     @contextmanager
     def _writing(self, name: str) -> Iterator[tuple[QueueState, Millis]]:
         with self._lock:
+            if name not in self._queues:
+                self._refuse_fenced(self._registry_successor)
             queue = self._known(name)
             self._refuse_fenced(queue.successor)
             now = self._clock()

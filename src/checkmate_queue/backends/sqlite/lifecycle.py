@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from checkmate_queue.backends.sqlite.session import refuse_fenced_registry
 from checkmate_queue.store import FencedError, UnknownQueueError
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ def register(tx: Transaction, queue: str) -> None:
     """See `Lifecycle.register`."""
     row = tx.one("queue", (queue,))
     if row is None:
-        registry = tx.one("registry")
-        if registry is not None and registry[0] is not None:
-            raise FencedError(registry[0])
+        refuse_fenced_registry(tx)
         tx.run("insert_queue", (queue, tx.clock()))
     elif row[1] is not None:
         raise FencedError(row[1])

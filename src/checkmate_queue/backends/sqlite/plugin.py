@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import SplitResult, unquote
@@ -35,6 +35,7 @@ class SqlitePlugin(QueuePlugin[SqliteConfig]):
     description: ClassVar[str] = "One file on this machine: no server, durable, shared by several processes"
     schemes: ClassVar[tuple[str, ...]] = ("sqlite",)
     config_schema: type[SqliteConfig] = SqliteConfig
+    switchable: ClassVar[bool] = True
 
     def address_of(self, url: SplitResult) -> dict[str, Any]:
         path = unquote(url.path)
@@ -45,6 +46,9 @@ class SqlitePlugin(QueuePlugin[SqliteConfig]):
             )
         # Three slashes and a relative path, four and an absolute one.
         return {"path": path[1:]}
+
+    def storage_of(self, config: SqliteConfig) -> Hashable:
+        return Path(config.path).resolve()
 
     def absence(self, config: SqliteConfig) -> str | None:
         place = Path(config.path).absolute()

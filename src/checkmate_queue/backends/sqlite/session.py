@@ -68,6 +68,13 @@ class Tally:
                 assert_never(outcome)
 
 
+def refuse_fenced_registry(tx: Transaction) -> None:
+    """Raise `FencedError` where the registry is fenced."""
+    registry = tx.one("registry")
+    if registry is not None and registry[0] is not None:
+        raise FencedError(registry[0])
+
+
 class Session:
     """A queue that a writing verb has entered. What it counts and draws is written by `save`."""
 
@@ -119,6 +126,7 @@ class Session:
         """Enter a queue for writing: it must be known and not fenced; leases don't run over a gap (G12)."""
         row = tx.one("queue", (name,))
         if row is None:
+            refuse_fenced_registry(tx)
             raise UnknownQueueError(f"Queue {name!r} was never registered with this backend.")
         if row[1] is not None:
             raise FencedError(row[1])

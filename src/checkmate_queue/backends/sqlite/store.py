@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from checkmate_queue.backends.sqlite import (
     consumption,
+    export,
     groups,
     ingestion,
     inspect,
     lifecycle,
     membership,
     repair,
+    restore,
     scheduling,
     settings,
     ticks,
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
         Tick,
         WorkerRecord,
     )
+    from checkmate_queue.core.moving import Export, HeldClaim, Moved
     from checkmate_queue.store import Clock, News, Setting
 
 T = TypeVar("T")
@@ -201,6 +204,43 @@ class SqliteStore:
     async def fence(self, queue: str | None, successor: str) -> None:
         """See the contract."""
         await self._write(partial(lifecycle.fence, queue=queue, successor=successor))
+
+    # -- moving ----------------------------------------------------------------------------------
+
+    async def export(self, queue: str, cursor: str = "", limit: int = BATCH) -> Export:
+        """See the contract."""
+        if not cursor:
+            await self._write(partial(export.complete, queue=queue), light=False)
+        return await self._read(partial(export.export, queue=queue, cursor=cursor, limit=limit))
+
+    async def is_vacant(self) -> bool:
+        """See the contract."""
+        return await self._read(restore.is_vacant)
+
+    async def receive(self, token: str, successor: str) -> bool:
+        """See the contract."""
+        return await self._write(partial(restore.receive, token=token, successor=successor), light=False)
+
+    async def restore(self, token: str, queue: str, n: int, records: Sequence[Moved]) -> None:
+        """See the contract."""
+        verb = partial(restore.restore, token=token, queue=queue, n=n, records=records)
+        await self._write(verb, light=False)
+
+    async def admit(self, token: str) -> None:
+        """See the contract."""
+        await self._write(partial(restore.admit, token=token), light=False)
+
+    async def reopen(self, successor: str) -> None:
+        """See the contract."""
+        await self._write(partial(restore.reopen, successor=successor), light=False)
+
+    async def clear(self, successor: str) -> None:
+        """See the contract."""
+        await self._write(partial(restore.clear, successor=successor), light=False)
+
+    async def held(self, epoch: Epoch) -> list[HeldClaim]:
+        """See the contract."""
+        return await self._write(partial(restore.held, epoch=epoch))
 
     # -- repair ----------------------------------------------------------------------------------
 

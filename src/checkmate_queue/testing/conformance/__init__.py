@@ -27,12 +27,13 @@ The rule a test proves stands first in its docstring.
 
 from checkmate_queue.testing.conformance.assertions import THEMES
 from checkmate_queue.testing.conformance.harness import Harness, Storage, Worker
-from checkmate_queue.testing.conformance.selection import ALL_VERBS, CORE_VERBS, Check
+from checkmate_queue.testing.conformance.selection import ALL_VERBS, CORE_VERBS, MOVING_VERBS, Check
 from checkmate_queue.testing.conformance.suite import Conformance, checks, perform
 
 __all__ = [
     "ALL_VERBS",
     "CORE_VERBS",
+    "MOVING_VERBS",
     "THEMES",
     "Check",
     "Conformance",

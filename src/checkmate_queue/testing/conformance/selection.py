@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from checkmate_queue.core.model import StoreLimits
+from checkmate_queue.moving import Moving
 from checkmate_queue.store import Store
 
 Test = TypeVar("Test", bound=Callable[..., Awaitable[None]])
@@ -17,6 +18,9 @@ ALL_VERBS = frozenset(
     name for part in Store.__mro__ for name in vars(part) if not name.startswith("_") and part is not object
 )
 """Every verb of the seam."""
+
+MOVING_VERBS = frozenset(name for name in vars(Moving) if not name.startswith("_"))
+"""The verbs of a store that can be switched to and from."""
 
 CORE_VERBS = frozenset(
     (
@@ -54,7 +58,7 @@ def all_need(*verbs: str) -> Callable[[ThemeClass], ThemeClass]:
 
 
 def _known(verbs: tuple[str, ...]) -> frozenset[str]:
-    unknown = frozenset(verbs) - ALL_VERBS
+    unknown = frozenset(verbs) - ALL_VERBS - MOVING_VERBS
     if unknown:
         raise ValueError(f"not verbs of a store: {', '.join(sorted(unknown))}")
     return frozenset(verbs)

@@ -18,7 +18,9 @@ from checkmate_queue.testing.conformance.ingestion import Ingestion
 from checkmate_queue.testing.conformance.leases import Gaps, Leases
 from checkmate_queue.testing.conformance.listing import Listing
 from checkmate_queue.testing.conformance.misfires import Coalescing, EveryDueTime, Replacing, WithoutOverlap
+from checkmate_queue.testing.conformance.moving import Moves
 from checkmate_queue.testing.conformance.names import Names
+from checkmate_queue.testing.conformance.reception import Receiving, Running
 from checkmate_queue.testing.conformance.repair import Cancelling, DroppingAndRenaming, Pausing
 from checkmate_queue.testing.conformance.retries import FailedEntries, Retries
 from checkmate_queue.testing.conformance.schedules import FiringOnce, Storing
@@ -46,6 +48,9 @@ class Conformance(
     EveryDueTime,
     WithoutOverlap,
     Replacing,
+    Moves,
+    Running,
+    Receiving,
     Names,
     Cancelling,
     Pausing,

@@ -1,0 +1,3 @@
+-- New names are accepted.
+UPDATE registry
+SET successor = NULL;

@@ -1,0 +1,259 @@
+"""Changing the backend while everything runs, through the public interface (section 7)."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checkmate_queue import (
+    BackendSwitched,
+    BackendSwitchError,
+    BackendUnavailableError,
+    ConfigError,
+    Job,
+    PluginNotFoundError,
+    QueueManager,
+    SwitchProgressed,
+)
+from checkmate_queue.backends.sqlite import SqliteStore
+from checkmate_queue.switching.settings import BACKEND_KEY
+from checkmate_queue.testing.waiting import wait_until
+
+Started = Callable[..., Awaitable[QueueManager]]
+
+
+@pytest.fixture
+async def started() -> AsyncIterator[Started]:
+    """Makes managers, and shuts them down; nothing may be left behind (L1)."""
+    managers: list[QueueManager] = []
+
+    async def make(url: str, **settings: Any) -> QueueManager:
+        manager = QueueManager(url, **settings)
+        managers.append(manager)
+        await manager.start()
+        return manager
+
+    threads = set(threading.enumerate())
+    yield make
+    for manager in managers:
+        await manager.shutdown(timeout=1)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    await wait_until(
+        lambda: not [t for t in set(threading.enumerate()) - threads if "asyncio" not in t.name],
+        description="no thread is left",
+    )
+
+
+def url(tmp_path: Path, name: str) -> str:
+    return f"sqlite:///{tmp_path / name}.db"
+
+
+def config(tmp_path: Path, name: str) -> dict[str, Any]:
+    return {"path": str(tmp_path / f"{name}.db")}
+
+
+async def setting(tmp_path: Path, name: str) -> object:
+    store = SqliteStore(tmp_path / f"{name}.db")
+    await store.open()
+    try:
+        return await store.load_setting(BACKEND_KEY)
+    finally:
+        await store.close()
+
+
+class Work:
+    """A queue at work: producers, a handler that runs for long, and what was done how often."""
+
+    def __init__(self, manager: QueueManager) -> None:
+        self.queue = manager.get_queue("q")
+        self.done: Counter[str] = Counter()
+        self.events: list[object] = []
+        self.began, self.go_on, self.stopping = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        manager.on(BackendSwitched, self.events.append)
+        manager.on(SwitchProgressed, self.events.append)
+
+    async def handle(self, job: Job[Any]) -> None:
+        if job.data == "long":
+            self.began.set()
+            await self.go_on.wait()
+            await self.queue.enqueue("child", job_id="child")
+        self.done[job.id] += 1
+
+    async def produce(self, name: str) -> int:
+        count = 0
+        while not self.stopping.is_set():
+            await self.queue.enqueue(name, job_id=f"{name}:{count}")
+            count += 1
+        return count
+
+    async def begin(self) -> list[asyncio.Task[int]]:
+        """Consume, with one delivery that runs on, and produce."""
+        await self.queue.consume(self.handle, consumer_group="g", concurrency=3)
+        await self.queue.schedule_recurring("often", {}, interval_seconds=3600, start_delay=3600)
+        await self.queue.enqueue("later", start_delay=3600, job_id="later")
+        await self.queue.enqueue("long", job_id="long")
+        await self.began.wait()
+        return [asyncio.create_task(self.produce(f"{number}")) for number in range(3)]
+
+    async def more_is_done(self) -> None:
+        """Wait until it goes on."""
+        before = self.done.total()
+        await wait_until(lambda: self.done.total() > before + 20, description="jobs are done")
+
+
+@pytest.mark.parametrize("first", ["memory://", "sqlite"])
+async def test_everything_goes_on(first: str, started: Started, tmp_path: Path) -> None:
+    """B2, B3, B4: queues and consumers from before, a delivery that runs, and handlers that enqueue."""
+    manager = await started(url(tmp_path, "old") if first == "sqlite" else first)
+    work = Work(manager)
+    producers = await work.begin()
+    await work.more_is_done()
+    result = await manager.set_active_backend("sqlite", config(tmp_path, "new"))
+    assert (result.success, result.migrated_recurring_jobs) == (True, 1)
+    assert result.migrated_jobs >= 2
+    assert result.warnings
+    await work.more_is_done()
+    work.go_on.set()
+    work.stopping.set()
+    expected = sum(await asyncio.gather(*producers)) + 2
+    await wait_until(lambda: work.done.total() == expected, description="all jobs are done")
+    assert set(work.done.values()) == {1}
+    await work.queue.stop()
+    stats = await manager.get_queue("q").get_stats()
+    assert (stats.completed, stats.delayed, stats.pending) == (expected, 1, 0)
+    assert await manager.get_queue("q").list_recurring_jobs() == ["often"]
+    assert manager.get_active_plugin() == "sqlite"
+    assert manager.get_active_config()["path"] == str(tmp_path / "new.db")
+    assert work.events[-1] == BackendSwitched("", "sqlite", 2)
+    assert any(isinstance(event, SwitchProgressed) for event in work.events)
+
+
+async def test_other_processes_follow(started: Started, tmp_path: Path) -> None:
+    """B3, B5: one that works meets the fence, one that only looks polls, and one that comes later too."""
+    first, second = [await started(url(tmp_path, "old")) for _ in range(2)]
+    done: list[str] = []
+
+    async def handle(job: Job[Any]) -> None:
+        done.append(job.id)
+
+    await second.get_queue("q").consume(handle, consumer_group="g")
+    looking = await started(url(tmp_path, "old"))
+    looking.start_polling(0.05)
+    await first.set_active_backend("sqlite", config(tmp_path, "new"))
+    await first.get_queue("q").enqueue(1, job_id="a")
+    await wait_until(lambda: done == ["a"], description="the other process has done it")
+    await wait_until(
+        lambda: looking.get_active_config()["path"].endswith("new.db"), description="the third one sees it"
+    )
+    later = await started(url(tmp_path, "old"))
+    assert later.get_active_config()["path"] == str(tmp_path / "new.db")
+    await later.get_queue("other").enqueue(2, job_id="b")
+    assert await first.list_queues() == ["other", "q"]
+
+
+async def test_fence_leads_to_the_settings(started: Started, tmp_path: Path) -> None:
+    """B3: one that was started with a later backend's URL follows the next switch all the same."""
+    first = await started(url(tmp_path, "a"))
+    await first.get_queue("q").enqueue(1, job_id="1")
+    await first.set_active_backend("sqlite", config(tmp_path, "b"))
+    stranger = await started(url(tmp_path, "b"))
+    await stranger.get_queue("q").enqueue(2, job_id="2")
+    await first.set_active_backend("sqlite", config(tmp_path, "c"))
+    await stranger.get_queue("q").enqueue(3, job_id="3")
+    assert stranger.get_active_config()["path"] == str(tmp_path / "c.db")
+    assert (await first.get_queue("q").get_stats()).unclaimed == 3
+    await first.set_active_backend("sqlite", config(tmp_path, "b"))
+    await stranger.get_queue("q").enqueue(4, job_id="4")
+    assert stranger.get_active_config()["path"] == str(tmp_path / "b.db")
+    assert (await first.get_queue("q").get_stats()).unclaimed == 4
+
+
+async def test_refused_switches_change_nothing(started: Started, tmp_path: Path) -> None:
+    """B1: an unknown plugin, a wrong config, no connection, a target that is not empty or too small."""
+    manager = await started(url(tmp_path, "old"))
+    queue = manager.get_queue("q")
+    await queue.enqueue_many(range(5))
+    full = await started(url(tmp_path, "full"))
+    await full.get_queue("theirs").enqueue(1)
+    before = await setting(tmp_path, "old")
+    refused: list[tuple[type[Exception], str, dict[str, Any]]] = [
+        (PluginNotFoundError, "nowhere", {}),
+        (ConfigError, "sqlite", {}),
+        (ConfigError, "memory", {"odd": 1}),
+        (ConfigError, "sqlite", {"path": str(tmp_path)}),
+        (BackendSwitchError, "sqlite", config(tmp_path, "full")),
+        (BackendSwitchError, "memory", {"max_queue_size": 4}),
+    ]
+    for error, plugin, values in refused:
+        for call in (manager.set_active_backend, manager.preview):
+            with pytest.raises((error, BackendUnavailableError) if error is ConfigError else error):
+                await call(plugin, values)
+    assert await setting(tmp_path, "old") == before
+    assert manager.get_active_config()["path"] == str(tmp_path / "old.db")
+    assert (await queue.get_stats()).unclaimed == 5
+
+
+async def test_preview_tells_the_same_and_moves_nothing(started: Started, tmp_path: Path) -> None:
+    """B7."""
+    manager = await started(url(tmp_path, "old"))
+    queue = manager.get_queue("q")
+    await queue.enqueue_many(range(5))
+    await queue.schedule_recurring("s", {}, interval_seconds=60, start_delay=60)
+    before = await setting(tmp_path, "old")
+    preview = await manager.preview("sqlite", config(tmp_path, "new"))
+    assert (preview.migrated_jobs, preview.migrated_recurring_jobs) == (5, 1)
+    assert await setting(tmp_path, "old") == before
+    assert await manager.set_active_backend("sqlite", config(tmp_path, "new")) == preview
+
+
+async def test_config_of_the_same_storage(started: Started, tmp_path: Path) -> None:
+    """B1: nothing moves; the config is another one, for those that start later too."""
+    manager = await started(url(tmp_path, "old"))
+    await manager.get_queue("q").enqueue(1)
+    values = {**config(tmp_path, "old"), "concurrency": 3}
+    result = await manager.set_active_backend("sqlite", values)
+    assert (result.migrated_jobs, result.warnings) == (0, ())
+    assert manager.get_active_config()["concurrency"] == 3
+    assert (await started(url(tmp_path, "old"))).get_active_config()["concurrency"] == 3
+    assert (await manager.get_queue("q").get_stats()).unclaimed == 1
+
+
+async def test_two_switches_at_once(started: Started, tmp_path: Path) -> None:
+    """B6: they end on one backend, and the second is refused or follows."""
+    first, second = [await started(url(tmp_path, "old")) for _ in range(2)]
+    await first.get_queue("q").enqueue_many(range(300))
+    answers = await asyncio.gather(
+        first.set_active_backend("sqlite", config(tmp_path, "one")),
+        second.set_active_backend("sqlite", config(tmp_path, "two")),
+        return_exceptions=True,
+    )
+    assert [each for each in answers if not isinstance(each, BackendSwitchError)]
+    assert not [e for e in answers if isinstance(e, Exception) and not isinstance(e, BackendSwitchError)]
+    for manager in (first, second):
+        await manager.get_queue("q").enqueue(0)
+    for manager in (first, second):
+        assert (await manager.get_queue("q").get_stats()).unclaimed == 302
+    assert first.get_active_config() == second.get_active_config()
+
+
+async def test_handler_may_switch(started: Started, tmp_path: Path) -> None:
+    """B2: nothing waits for it."""
+    manager = await started(url(tmp_path, "old"))
+    done: list[str] = []
+
+    async def handle(job: Job[Any]) -> None:
+        await manager.set_active_backend("sqlite", config(tmp_path, "new"))
+        done.append(job.id)
+
+    queue = manager.get_queue("q")
+    await queue.consume(handle, consumer_group="g")
+    await queue.enqueue(1, job_id="a")
+    await wait_until(lambda: done == ["a"], description="it is done")
+    await queue.stop()
+    assert (await manager.get_queue("q").get_stats()).completed == 1
