@@ -29,7 +29,7 @@ async def prepare(connection: Connection[Record], schema: str, migrate: bool = T
             f"The schema {schema!r} is not ready for this release, and migrate_on_start is off; "
             "run: checkmate-queue migrate"
         )
-    async with connection.transaction():
+    async with connection.transaction(isolation="read_committed"):
         await connection.execute(statement("lock_storage", schema), schema)
         if not await _is_current(connection, schema):
             await _migrate(connection, schema)
