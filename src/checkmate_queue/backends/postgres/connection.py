@@ -108,20 +108,21 @@ class Connections:
 
     async def _persist(self, run: Callable[[], Awaitable[Answer]]) -> Answer:
         loop = asyncio.get_running_loop()
-        begun = loop.time()
+        deadline = loop.time() + self._patience
         pause = _PAUSE
+        repeated = False
         while True:
             try:
                 return await run()
             except FAILURES as error:
                 failure = _translated(error)
                 state = _state(error)
-                patience = self._server.timeout if state in _AGAIN else self._patience
-                if loop.time() + pause > begun + patience:
+                if loop.time() + pause > deadline and (repeated or state not in _AGAIN):
                     raise failure from error
             await self._adapt(state)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(0 if state == _WRONG_ISOLATION else pause)
             pause = min(pause * 2, 1.0)
+            repeated = True
 
     async def _adapt(self, state: str) -> None:
         """Send statements as this server, or the pooler before it, asks for."""

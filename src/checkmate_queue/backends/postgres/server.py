@@ -52,7 +52,12 @@ class Server:
             connection.terminate()
 
     def _nameless(self) -> dict[str, Any]:
-        return {"password": self.password, "timeout": self.timeout, "statement_cache_size": 0}
+        return {
+            "password": self.password,
+            "timeout": self.timeout,
+            "command_timeout": self.timeout,
+            "statement_cache_size": 0,
+        }
 
 
 async def fetch(
