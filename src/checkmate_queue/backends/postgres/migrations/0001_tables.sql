@@ -151,7 +151,8 @@ CREATE INDEX delivery_claimed ON delivery (epoch, place) WHERE state = 1;
 CREATE INDEX delivery_lapsed ON delivery (epoch) WHERE lapsed;
 CREATE INDEX delivery_unclaimed ON delivery (queue_id, place) WHERE state = 2;
 CREATE INDEX delivery_waiting ON delivery (queue_id, at, key) INCLUDE (group_id) WHERE state >= 3;
-CREATE INDEX delivery_expiring ON delivery (queue_id, expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX delivery_listed ON delivery (queue_id, state, key) WHERE state >= 2;
+CREATE INDEX delivery_expiring ON delivery (queue_id, expires_at, key) WHERE expires_at IS NOT NULL;
 CREATE INDEX delivery_cancelled ON delivery (epoch, group_id) WHERE cancelled;
 
 -- Deliveries that a join still owes, in key order: `unclaimed` jobs, or all unfinished ones, up to a key.

@@ -19,11 +19,15 @@ BEGIN
             UNION ALL
             SELECT j.key FROM job j WHERE j.queue_id = v_queue AND j.id = p_id AND j.schedule IS NOT NULL
         );
-    ELSIF p_state IN ('delayed', 'retrying') THEN
+    ELSIF p_state = 'delayed' THEN
+        v_keys := ARRAY(
+            SELECT d.key FROM delivery d
+            WHERE d.queue_id = v_queue AND d.state = 4 AND d.key > p_after ORDER BY d.key LIMIT p_limit
+        );
+    ELSIF p_state = 'retrying' THEN
         v_keys := ARRAY(
             SELECT DISTINCT d.key FROM delivery d
-            WHERE d.queue_id = v_queue AND d.state >= 3 AND (d.group_id = 0) = (p_state = 'delayed')
-              AND d.key > p_after ORDER BY d.key LIMIT p_limit
+            WHERE d.queue_id = v_queue AND d.state = 3 AND d.key > p_after ORDER BY d.key LIMIT p_limit
         );
     ELSIF p_state = 'unclaimed' THEN
         v_keys := ARRAY(
