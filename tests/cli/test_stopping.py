@@ -84,14 +84,8 @@ def _pressed(shown: Terminal) -> bool:
     return shown.process.poll() is not None
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-async def test_a_signal_during_the_last_moments_does_not_change_the_exit_code(
-    site: Site, processes: int
-) -> None:
-    site.write(
-        "slow.py",
-        """
-import atexit, os, sys, time
+SLOW_TO_LEAVE = """
+import atexit, os, time
 from app import manager
 
 @atexit.register
@@ -99,8 +93,14 @@ def leave():
     print("leaving", os.getpid(), flush=True)
     while not os.path.exists("go"):
         time.sleep(0.01)
-""",
-    )
+"""
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_a_signal_during_the_last_moments_does_not_change_the_exit_code(
+    site: Site, processes: int
+) -> None:
+    site.write("slow.py", SLOW_TO_LEAVE)
     with site.worker("--processes", str(processes), target="slow:manager") as worker:
         await worker.ready(processes)
         worker.signal(signal.SIGTERM)
@@ -110,6 +110,17 @@ def leave():
         site.write("go", "")
         assert await worker.ended() == 0
     assert "worker: stopped\n" in worker.said
+
+
+async def test_a_third_signal_ends_a_worker_that_does_not_come_to_its_end(site: Site) -> None:
+    site.write("slow.py", SLOW_TO_LEAVE)
+    with site.worker(target="slow:manager") as worker:
+        await worker.ready()
+        worker.signal(signal.SIGTERM)
+        await worker.says("leaving")
+        worker.signal(signal.SIGTERM)
+        worker.signal(signal.SIGINT)
+        assert await worker.ended() in (128 + signal.SIGTERM, 128 + signal.SIGINT)
 
 
 async def test_signals_to_a_process_that_a_handler_forks_are_not_for_the_worker(site: Site) -> None:

@@ -11,6 +11,7 @@ import typer
 from checkmate_queue.cli.options import VARIABLE
 from checkmate_queue.cli.work.plan import Plan
 from checkmate_queue.cli.work.process import work_alone
+from checkmate_queue.cli.work.signals import be_deaf_in_the_end
 from checkmate_queue.cli.work.supervisor import Supervisor
 
 
@@ -63,6 +64,7 @@ def worker(
     seconds where that is longer, else 503.
     """
     plan = Plan(target, url, concurrency, _names(queues), log_level.value, verbose=bool(ctx.obj))
+    be_deaf_in_the_end()
     address = None if health_port is None else (health_host, health_port)
     if processes == 1 and not reload:
         raise typer.Exit(asyncio.run(work_alone(plan, address)))

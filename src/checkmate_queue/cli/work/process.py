@@ -22,7 +22,7 @@ from checkmate_queue.cli.command import CommandError, explain, say
 from checkmate_queue.cli.work.health import ConsumerHealth, Health, HealthServer
 from checkmate_queue.cli.work.loading import check_consuming, described, load_manager
 from checkmate_queue.cli.work.plan import Plan
-from checkmate_queue.cli.work.signals import hear
+from checkmate_queue.cli.work.signals import be_deaf_in_the_end, hear
 from checkmate_queue.cli.work.wishes import Wishes, either
 
 REPORT_SECONDS = 1.0
@@ -222,6 +222,7 @@ def main() -> None:
     """Be a child, and end."""
     descriptor, text = sys.argv[1:]
     plan = Plan.load(text)
+    be_deaf_in_the_end()
     os.set_inheritable(int(descriptor), False)
     try:
         drained = asyncio.run(work_below(plan, socket.socket(fileno=int(descriptor))))

@@ -1,4 +1,4 @@
-"""Signals of a process that works: it is told of them until its very end, and does not die of them."""
+"""Signals of a process that works: it hears them until its very end, and does not die of the first ones."""
 
 from __future__ import annotations
 
@@ -16,8 +16,16 @@ NUMBERS = (signal.SIGTERM, signal.SIGINT)
 THIRD = 3
 
 
+def be_deaf_in_the_end() -> None:
+    """Ignore signals when all else is done, where they would have their default action once more.
+
+    What is registered before runs after it: call it before any code of users is imported.
+    """
+    atexit.register(_ignore)
+
+
 def hear(came: Callable[[int], None], *, end_at_third: bool = False) -> None:
-    """Have `came(number)` called on the running loop with each signal, until the end of the process.
+    """Have `came(number)` called on the running loop with each signal, while there is a loop.
 
     With `end_at_third` the third one ends the process there and then, whatever holds the loop up.
     """
@@ -33,7 +41,6 @@ def hear(came: Callable[[int], None], *, end_at_third: bool = False) -> None:
         signal.signal(each, handle)
     if end_at_third:
         _watch_beside()
-    atexit.register(_ignore)
     os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_be_another)
 
 
