@@ -61,7 +61,7 @@ def list_failed(
         return
     columns = ("job", "group", "failed", "attempts", "error", "data")
     rows = ([e.job_id, e.consumer_group, e.failed_at, e.attempts, _error(e), brief(e.data)] for e in entries)
-    show(table(columns, rows))
+    show(table(columns, rows, short=("error", "data"), spare=("data", "attempts", "failed")))
     if entries:
         mention_rest(found[limit:], after=entries[-1].entry_id)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -37,6 +37,10 @@ class Address:
     def replaced(self, url: str | None, settings: Mapping[str, Any]) -> Address:
         """The same address with another URL, some settings replaced, or both."""
         return Address(self._text if url is None else url, {**self._settings, **settings})
+
+    def settings_among(self, names: Container[str]) -> dict[str, Any]:
+        """Those of the given settings that have one of these names."""
+        return {name: value for name, value in {**self._query, **self._settings}.items() if name in names}
 
     @property
     def scheme(self) -> str:

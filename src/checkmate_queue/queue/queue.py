@@ -236,6 +236,11 @@ class Queue(Recurring[T], Inspection[T]):
         return [spec.consumer_group for spec in self._declared]
 
     @property
+    def declared(self) -> Sequence[ConsumerSpec]:
+        """The consumers that were declared and have not been started."""
+        return tuple(self._declared)
+
+    @property
     def has_declared(self) -> bool:
         """Whether consumers wait for the manager's start."""
         return bool(self._declared)
@@ -255,6 +260,11 @@ class Queue(Recurring[T], Inspection[T]):
         begun, self._begun = self._begun, []
         await asyncio.gather(*(consumer.stop(timeout=0) for _, consumer in begun))
         self._declared = [spec for spec, _ in begun] + self._declared
+
+    def rewind(self, declared: Sequence[ConsumerSpec]) -> None:
+        """Be as never started, with these consumers declared; the manager's run has ended."""
+        self._detach()
+        self._declared, self._begun, self._tasks = list(declared), [], set()
 
     @property
     def starting(self) -> bool:
