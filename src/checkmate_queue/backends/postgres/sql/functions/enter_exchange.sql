@@ -11,6 +11,7 @@ DECLARE
     v_entered record;
     v record;
 BEGIN
+    PERFORM demand_isolation();
     SELECT q.id, c.at, pg_advisory_xact_lock_shared('queue'::regclass::oid::integer, q.id) INTO v
     FROM queue q JOIN contact c ON c.queue_id = q.id WHERE q.name = p_queue;
     o_queue := v.id;

@@ -5,6 +5,7 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cach
 DECLARE
     v_queue integer;
 BEGIN
+    PERFORM demand_isolation();
     IF p_queue IS NULL THEN
         PERFORM pg_advisory_xact_lock('queue'::regclass::oid::integer, 0);
         INSERT INTO meta (key, value) VALUES ('fence', p_successor)

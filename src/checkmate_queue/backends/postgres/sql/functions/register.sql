@@ -6,6 +6,7 @@ DECLARE
     v_now bigint := coalesce(p_now, (extract(epoch FROM clock_timestamp()) * 1000)::bigint);
     v_fence text;
 BEGIN
+    PERFORM demand_isolation();
     IF EXISTS (SELECT FROM queue q WHERE q.name = p_queue) THEN
         RETURN;
     END IF;
