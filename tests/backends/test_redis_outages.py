@@ -14,7 +14,7 @@ import pytest
 from checkmate_queue import BackendUnavailableError, Job, QueueManager
 from checkmate_queue.testing.waiting import wait_until
 from tests.servers.dropping_proxy import DroppingProxy
-from tests.servers.redis_process import RedisProcess
+from tests.servers.redis_process import DURABLE, RedisProcess
 
 PATIENCE = 1.0
 LEASE = 3.0
@@ -96,7 +96,7 @@ class Traffic:
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[RedisProcess]:
     """A server that keeps an append-only file."""
-    server = RedisProcess(tmp_path / "server", "--appendonly", "yes", "--appendfsync", "everysec")
+    server = RedisProcess(tmp_path / "server", *DURABLE, "--enable-debug-command", "yes")
     await server.start()
     yield server
     server.kill()
