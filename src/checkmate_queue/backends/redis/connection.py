@@ -135,9 +135,10 @@ class Connection:
                     async with self._on(loop) as client:
                         return await attempt(client)
             except _PASSING as error:
-                if isinstance(error, _FINAL) or loop.time() + pause >= deadline:
+                if not isinstance(error, _FINAL):
+                    await asyncio.sleep(min(pause, max(0, deadline - loop.time())))
+                if isinstance(error, _FINAL) or loop.time() >= deadline:
                     raise unavailable(error) from error
-                await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             except RedisError as error:
                 raise unavailable(error) from error
