@@ -52,6 +52,7 @@ async def test_a_server_that_is_killed_and_comes_back_lost_nothing(server: Redis
         await traffic.flow()
         assert known_scripts(server) == list(VERBS)
         (stats,) = await traffic.settle()
+        assert traffic.lost == []
     assert min(traffic.refusals) >= PATIENCE
     assert stats.completed >= len(traffic.accepted)
     assert stats.failed == 0
@@ -74,6 +75,7 @@ async def test_scripts_that_are_flushed_are_sent_again(server: RedisProcess) -> 
                 await traffic.flow()
             assert client.info("commandstats")["cmdstat_eval"]["calls"] >= before + 10 * len(VERBS)
         (stats,) = await traffic.settle()
+        assert traffic.lost == []
     assert traffic.refusals == []
     assert set(traffic.handled.values()) == {1}
     assert stats.completed == len(traffic.accepted)
@@ -89,6 +91,7 @@ async def test_connections_that_are_killed_are_made_again(server: RedisProcess) 
                 killed += client.client_kill_filter(_type="pubsub", skipme=True)
             await traffic.flow()
         await traffic.settle()
+        assert traffic.lost == []
     assert killed >= 20
     assert traffic.refusals == []
     assert set(traffic.handled.values()) == {1}
@@ -106,6 +109,7 @@ async def test_a_server_that_is_blocked_is_waited_for(server: RedisProcess) -> N
             await task
         await traffic.flow()
         await traffic.settle()
+        assert traffic.lost == []
     assert min(traffic.refusals) >= PATIENCE
     assert set(traffic.handled.values()) == {1}
 
@@ -121,6 +125,7 @@ async def through_silence(server: RedisProcess, seconds: float) -> None:
             proxy.pass_on()
             await traffic.flow()
             (stats,) = await traffic.settle()
+            assert traffic.lost == []
         assert stats.failed == 0
 
 
