@@ -32,6 +32,7 @@ from checkmate_queue.core.model import (
     Tick,
     WorkerRecord,
 )
+from checkmate_queue.examining import Examinable
 from checkmate_queue.moving import MovableStore
 from checkmate_queue.store import BATCH, FencedError, LeaseLostError, News, Setting, SettingsStore
 from checkmate_queue.switching.parts import BITS, Part, marked
@@ -177,6 +178,11 @@ class SwitchableStore:
     async def ping(self) -> Millis:
         """See the contract."""
         return await self._current.store.ping()
+
+    async def dangers(self) -> Sequence[str]:
+        """See `Examinable`; none where the active store has no such verb."""
+        store = self._current.store
+        return await store.dangers() if isinstance(store, Examinable) else ()
 
     async def register(self, queue: str) -> None:
         """See the contract."""

@@ -68,6 +68,14 @@ class Refusal(BackendUnavailableError):
         self.word = word
 
 
+class MisnumberedError(LeaseLostError, ValueError):
+    """An exchange's number is not the next one.
+
+    A server that lost its last moments has forgotten exchanges that it had answered. What the worker then
+    holds may belong to others, and its keys may mean other jobs, so that its lease is as good as lost.
+    """
+
+
 class Connection:
     """Runs scripts. Every verb may be repeated, so an answer that was lost is simply asked for again."""
 
@@ -135,9 +143,10 @@ class Connection:
                     async with self._on(loop) as client:
                         return await attempt(client)
             except _PASSING as error:
-                if isinstance(error, _FINAL) or loop.time() + pause >= deadline:
+                if not isinstance(error, _FINAL):
+                    await asyncio.sleep(min(pause, max(0, deadline - loop.time())))
+                if isinstance(error, _FINAL) or loop.time() >= deadline:
                     raise unavailable(error) from error
-                await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             except RedisError as error:
                 raise unavailable(error) from error
@@ -197,6 +206,8 @@ def refused(refusal: bytes, details: list[Any], queue: str) -> Exception:
         case b"lost":
             return LeaseLostError()
         case b"misnumbered":
-            return ValueError(f"the last exchange was number {int(details[0])}; repeat it or go on by one")
+            return MisnumberedError(
+                f"the last exchange was number {int(details[0])}; repeat it or go on by one"
+            )
         case _:
             return Refusal(refusal)
