@@ -196,7 +196,7 @@ async def test_refused_switches_change_nothing(started: Started, tmp_path: Path)
         (BackendSwitchError, "memory", {"max_queue_size": 4}),
     ]
     for error, plugin, values in refused:
-        for call in (manager.set_active_backend, manager.preview):
+        for call in (manager.set_active_backend, manager.preview_switch):
             with pytest.raises((error, BackendUnavailableError) if error is ConfigError else error):
                 await call(plugin, values)
     assert await setting(tmp_path, "old") == before
@@ -211,10 +211,11 @@ async def test_preview_tells_the_same_and_moves_nothing(started: Started, tmp_pa
     await queue.enqueue_many(range(5))
     await queue.schedule_recurring("s", {}, interval_seconds=60, start_delay=60)
     before = await setting(tmp_path, "old")
-    preview = await manager.preview("sqlite", config(tmp_path, "new"))
+    preview = await manager.preview_switch("sqlite", config(tmp_path, "new"))
     assert (preview.migrated_jobs, preview.migrated_recurring_jobs) == (5, 1)
     assert await setting(tmp_path, "old") == before
-    assert await manager.set_active_backend("sqlite", config(tmp_path, "new")) == preview
+    result = await manager.set_active_backend("sqlite", config(tmp_path, "new"))
+    assert (result.migrated_jobs, result.migrated_recurring_jobs, result.warnings) == (5, 1, ())
 
 
 async def test_config_of_the_same_storage(started: Started, tmp_path: Path) -> None:

@@ -395,7 +395,7 @@ class Worker:
                         "running": len(d.running_attempts),
                         "completed": d.completed,
                         "failed": d.failed,
-                        "concurrency": sum(s.options.concurrency for s in d.subscribers),
+                        "concurrency": sum(s.concurrency for s in d.subscribers),
                     }
                     for d in dispatchers
                 },
