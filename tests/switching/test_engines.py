@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from checkmate_queue.backends.memory import MemoryStore
+from checkmate_queue.backends.redis.store import RedisStore
 from checkmate_queue.backends.sqlite import SqliteStore
 from checkmate_queue.core.model import (
     Done,
@@ -27,10 +28,13 @@ from checkmate_queue.core.moving import Moved
 from checkmate_queue.moving import MovableStore
 from checkmate_queue.testing.clock import TravellingClock
 from checkmate_queue.testing.conformance.moving import normal
+from tests.servers.redis_storage import RedisStorage
+
+pytest_plugins = ["tests.servers.valkey"]
 
 MakeStore = Callable[[str], MovableStore]
 
-ENGINES = ["memory", "sqlite"]
+ENGINES = ["memory", "sqlite", "redis"]
 
 
 @pytest.fixture
@@ -39,18 +43,21 @@ def clock() -> TravellingClock:
 
 
 @pytest.fixture
-def make(tmp_path: Path, clock: TravellingClock) -> MakeStore:
+def make(tmp_path: Path, clock: TravellingClock, redis_storage: RedisStorage) -> MakeStore:
     """Makes a store of an engine, empty at first."""
     made = 0
 
     def store(engine: str) -> MovableStore:
         nonlocal made
         made += 1
-        return (
-            MemoryStore(clock=clock)
-            if engine == "memory"
-            else SqliteStore(tmp_path / f"{made}.db", clock=clock)
-        )
+        match engine:
+            case "memory":
+                return MemoryStore(clock=clock)
+            case "sqlite":
+                return SqliteStore(tmp_path / f"{made}.db", clock=clock)
+            case _:
+                prefix = f"{redis_storage.prefix}:{made}"  # so that it is removed with the others
+                return RedisStore(redis_storage.url, prefix=prefix, clock=clock)
 
     return store
 
