@@ -45,8 +45,9 @@ async def clear(connection: Connection, successor: str) -> None:
     """clear.lua, empty.lua: remove all queues, and stay closed."""
     keys = connection.keys
     names = [keys.successor, keys.reception, keys.generation]
-    _, generation = await connection.evaluate("clear", names, successor)
-    await _empty(connection, generation)
+    word, *rest = await connection.evaluate("clear", names, successor)
+    if word == b"done":
+        await _empty(connection, rest[0])
 
 
 async def _empty(connection: Connection, generation: int) -> None:
