@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +128,13 @@ class Work:
     async def produce(self, name: str) -> int:
         count = 0
         while not self.stopping.is_set():
+            await wait_until(partial(self._done_more_than, count - 500), description="jobs are done")
             await self.queue.enqueue(name, job_id=f"{name}:{count}")
             count += 1
         return count
+
+    def _done_more_than(self, number: int) -> bool:
+        return self.done.total() > number
 
     async def begin(self) -> list[asyncio.Task[int]]:
         """Consume, with one delivery that runs on, and produce."""

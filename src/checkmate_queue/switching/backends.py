@@ -269,7 +269,7 @@ class Backends:
         target, stored, document = await self._accept(plugin_id, values)
         if target.is_same_storage(await self._present()):
             return SwitchResult(True, 0, 0, ("The config is for the same storage: nothing moves",))
-        plan.begin(document, stored, "", "")
+        plan.begin(document, stored, "", "", "")
         async with self._borrowed(stored) as new:
             if not await new.is_vacant():
                 raise BackendSwitchError(f"The {plugin_id} backend is not empty; name an empty one")

@@ -16,7 +16,7 @@ from checkmate_queue.store import FencedError, UnknownQueueError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from checkmate_queue.backends.postgres.server import Pool
+    from checkmate_queue.backends.postgres.server import Pool, Transaction
 
 Row: TypeAlias = asyncpg.Record
 Answer = TypeVar("Answer")
@@ -77,6 +77,23 @@ class Connections:
             row = await self._usable().fetchrow(query, *arguments, timeout=self._server.timeout)
             assert row is not None
             return row
+
+        return await self._persist(run)
+
+    @property
+    def timeout(self) -> float:
+        """How long one statement may take."""
+        return self._server.timeout
+
+    async def transaction(self, work: Callable[[Transaction], Awaitable[Answer]]) -> Answer:
+        """Several statements, that take effect together or not at all."""
+
+        async def run() -> Answer:
+            async with (
+                self._usable().acquire(timeout=self._server.timeout) as connection,
+                connection.transaction(),
+            ):
+                return await work(connection)
 
         return await self._persist(run)
 

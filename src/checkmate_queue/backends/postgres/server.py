@@ -10,6 +10,7 @@ import asyncpg
 if TYPE_CHECKING:
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    Transaction: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 
 FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """What the driver raises for a server that can't be reached or does not answer."""
