@@ -12,6 +12,7 @@ import pytest
 
 from checkmate_queue.backends.memory import MemoryStore
 from checkmate_queue.backends.postgres.store import PostgresStore
+from checkmate_queue.backends.redis.store import RedisStore
 from checkmate_queue.backends.sqlite import SqliteStore
 from checkmate_queue.core.model import (
     Done,
@@ -30,10 +31,11 @@ from checkmate_queue.moving import MovableStore
 from checkmate_queue.testing.clock import TravellingClock
 from checkmate_queue.testing.conformance.moving import normal
 from tests.servers.postgres import PostgresStorage
+from tests.servers.redis_storage import RedisStorage
 
 MakeStore = Callable[[str], MovableStore]
 
-ENGINES = ["memory", "sqlite", "postgres"]
+ENGINES = ["memory", "sqlite", "redis", "postgres"]
 
 
 @pytest.fixture
@@ -42,7 +44,9 @@ def clock() -> TravellingClock:
 
 
 @pytest.fixture
-async def make(tmp_path: Path, clock: TravellingClock, postgres_url: str) -> AsyncIterator[MakeStore]:
+async def make(
+    tmp_path: Path, clock: TravellingClock, postgres_url: str, redis_storage: RedisStorage
+) -> AsyncIterator[MakeStore]:
     """Makes a store of an engine, empty at first."""
     schemas: list[PostgresStorage] = []
 
@@ -52,6 +56,9 @@ async def make(tmp_path: Path, clock: TravellingClock, postgres_url: str) -> Asy
                 return MemoryStore(clock=clock)
             case "sqlite":
                 return SqliteStore(tmp_path / f"{uuid4().hex}.db", clock=clock)
+            case "redis":
+                prefix = f"{redis_storage.prefix}:{uuid4().hex}"  # so that it is removed with the others
+                return RedisStore(redis_storage.url, prefix=prefix, clock=clock)
             case _:
                 schemas.append(PostgresStorage(postgres_url, f"engines_{uuid4().hex}"))
                 return PostgresStore(postgres_url, schema=schemas[-1].schema, clock=clock)

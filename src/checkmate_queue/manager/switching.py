@@ -56,7 +56,7 @@ class Switching(ABC):
         if self._runtime is not None:
             self._runtime.settings.adopt(runtime_settings(config, self._clock))
             for queue in self.get_queues():
-                queue.work_came()
+                queue.slots_changed()
 
     def get_active_plugin(self) -> str:
         """The id of the active backend's plugin; raises `PluginNotFoundError`."""

@@ -346,6 +346,11 @@ class Worker:
         if exchange.next_at is not None:
             self._keeper.due_in((exchange.next_at - exchange.now) / 1000)
 
+    def slots_changed(self) -> None:
+        """Another config may leave more of them free."""
+        for dispatcher in self._dispatchers.values():
+            dispatcher.look()
+
     def work_came(self) -> None:
         """Something became ready, or due earlier than all before, here or elsewhere.
 
