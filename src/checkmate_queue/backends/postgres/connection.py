@@ -16,7 +16,7 @@ from checkmate_queue.store import FencedError, UnknownQueueError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from checkmate_queue.backends.postgres.server import Pool
+    from checkmate_queue.backends.postgres.server import Pool, PoolConnection
 
 Row: TypeAlias = asyncpg.Record
 Answer = TypeVar("Answer")
@@ -80,6 +80,23 @@ class Connections:
 
         (row,) = await self.rows(query, *arguments)
         return row
+
+    @property
+    def timeout(self) -> float:
+        """How long one statement may take."""
+        return self._server.timeout
+
+    async def transaction(self, work: Callable[[PoolConnection], Awaitable[Answer]]) -> Answer:
+        """Several statements, that take effect together or not at all."""
+
+        async def run() -> Answer:
+            async with (
+                self._usable().acquire(timeout=self._server.timeout) as connection,
+                connection.transaction(),
+            ):
+                return await work(connection)
+
+        return await self._persist(run)
 
     async def row_anywhere(self, query: str, *arguments: Any) -> Row:
         """Like `row`, but from any event loop: others than the one that opened the store get by beside it."""

@@ -12,8 +12,10 @@ from checkmate_queue.backends.postgres.arguments import (
     split_done,
 )
 from checkmate_queue.backends.postgres.connection import Connections
+from checkmate_queue.backends.postgres.export import Exporting
 from checkmate_queue.backends.postgres.inspection import Inspection
 from checkmate_queue.backends.postgres.repair import Repair
+from checkmate_queue.backends.postgres.restore import Restoring
 from checkmate_queue.backends.postgres.server import Server
 from checkmate_queue.backends.postgres.statements import call, statement
 from checkmate_queue.backends.postgres.waker import Waker
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
 _DEFAULT_LIMITS = StoreLimits()
 
 
-class PostgresStore(Inspection, Repair):
+class PostgresStore(Inspection, Repair, Exporting, Restoring):
     """A store in one schema of a PostgreSQL database."""
 
     def __init__(

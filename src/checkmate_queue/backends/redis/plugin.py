@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, ClassVar, cast
 from urllib.parse import SplitResult, urlunsplit
 
@@ -48,6 +49,7 @@ class RedisPlugin(QueuePlugin[RedisConfig]):
     )
     schemes: ClassVar[tuple[str, ...]] = SCHEMES
     config_schema: type[RedisConfig] = RedisConfig
+    switchable: ClassVar[bool] = True
 
     def address_of(self, url: SplitResult) -> dict[str, Any]:
         bare = url._replace(query="", fragment="")
@@ -58,6 +60,11 @@ class RedisPlugin(QueuePlugin[RedisConfig]):
         # urlunsplit would leave out the empty host of a socket's URL
         address: dict[str, Any] = {"url": f"{bare.scheme}://{netloc}{bare.path}"}
         return address if password is None else {**address, "password": password}
+
+    def storage_of(self, config: RedisConfig) -> Hashable:
+        place = parse_endpoint(config.url)
+        hosts = frozenset(place.hosts)  # in any order, they lead to the same servers
+        return place.kind, hosts, place.path, place.service, place.database, config.prefix
 
     def create_store(self, config: RedisConfig, clock: Clock | None = None) -> Store:
         engine = import_engine("checkmate_queue.backends.redis.store", "redis", "redis")

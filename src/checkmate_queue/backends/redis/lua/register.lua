@@ -1,7 +1,7 @@
 -- Enters a queue's name in the registry.
--- KEYS 1: the registry's hash of queues   2: the registry's successor
+-- KEYS 1: the registry's set of queues   2: the registry's successor   3: the registry's generation
 -- ARGV 1: queue
--- returns {'done'} or {'fenced', successor}
+-- returns {'done', generation} or {'fenced', successor}
 if redis.call('SISMEMBER', KEYS[1], ARGV[1]) == 0 then
   local successor = redis.call('GET', KEYS[2])
   if successor then
@@ -9,4 +9,4 @@ if redis.call('SISMEMBER', KEYS[1], ARGV[1]) == 0 then
   end
   redis.call('SADD', KEYS[1], ARGV[1])
 end
-return {'done'}
+return {'done', tonumber(redis.call('GET', KEYS[3]) or 0)}
