@@ -79,7 +79,7 @@ class Backends:
         if found is not None:
             self._note(found)
         store, kept = await self._opened(self.active)
-        self._store = SwitchableStore(store, self._home_store, self._follow, kept)
+        self._store = SwitchableStore(store, self._home_store, self._follow, kept, self.active.plugin.id)
         return self._store
 
     async def close(self) -> None:
@@ -200,7 +200,7 @@ class Backends:
         before, place = self.active, Place(found.plugin, found.config)
         if not place.is_same_storage(before):
             store, kept = await self._opened(place)
-            self._store.switch_to(store, kept)
+            self._store.switch_to(store, kept, place.plugin.id)
         self._note(found)
         self._hub.emit(BackendSwitched("", place.plugin.id, self.version))
         return True

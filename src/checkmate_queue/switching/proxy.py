@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias, TypeVar
 
+from checkmate_queue.core.errors import ConfigError
 from checkmate_queue.core.model import (
     Added,
     CancelResult,
@@ -38,6 +39,8 @@ from checkmate_queue.switching.parts import BITS, Part, marked
 
 T = TypeVar("T")
 
+AddWithin: TypeAlias = Callable[[object, str, Sequence[NewJob]], Awaitable[QueueFull | None]]
+
 Follow: TypeAlias = Callable[[int, str], Awaitable[None]]
 """Given the generation that is fenced, and what the fence says: return when the call may be repeated."""
 
@@ -51,6 +54,7 @@ class Generation:
     calls: int = 0
     retired: bool = False
     kept: bool = False
+    backend: str = ""
 
 
 class SwitchableStore:
@@ -59,8 +63,10 @@ class SwitchableStore:
     Epochs and keys stay for the worker what they were. Settings are those of `settings`, and never move.
     """
 
-    def __init__(self, store: MovableStore, settings: SettingsStore, follow: Follow, kept: bool) -> None:
-        self._current = Generation(0, store, kept=kept)
+    def __init__(
+        self, store: MovableStore, settings: SettingsStore, follow: Follow, kept: bool, backend: str = ""
+    ) -> None:
+        self._current = Generation(0, store, kept=kept, backend=backend)
         self._settings = settings
         self._follow = follow
         self._listeners: list[News] = []
@@ -80,9 +86,10 @@ class SwitchableStore:
         """The active backend's store."""
         return self._current.store
 
-    def switch_to(self, store: MovableStore, kept: bool) -> None:
+    def switch_to(self, store: MovableStore, kept: bool, backend: str = "") -> None:
         """Work with another store from now on; `kept` says that it is not ours to close."""
-        old, self._current = self._current, Generation(self._current.number + 1, store, kept=kept)
+        number = self._current.number + 1
+        old, self._current = self._current, Generation(number, store, kept=kept, backend=backend)
         for on_news in self._listeners:
             store.listen(on_news)
         old.retired = True
@@ -192,6 +199,22 @@ class SwitchableStore:
     async def add(self, queue: str, units: Sequence[Sequence[NewJob]]) -> list[list[Added] | QueueFull]:
         """See the contract."""
         return await self._call(lambda store: store.add(queue, units))
+
+    async def add_within(self, connection: object, queue: str, unit: Sequence[NewJob]) -> QueueFull | None:
+        """See the contract. Raises `ConfigError` where the active backend can't do it."""
+        return await self._call(partial(self._add_within, connection, queue, unit))
+
+    async def _add_within(
+        self, connection: object, queue: str, unit: Sequence[NewJob], store: MovableStore
+    ) -> QueueFull | None:
+        add_within: AddWithin | None = getattr(store, "add_within", None)
+        if add_within is None:
+            raise ConfigError(
+                f"The backend {self._current.backend!r} can't enqueue within a transaction of yours: that "
+                "takes one in the same database, such as 'postgres'. Leave `connection` out, and enqueue "
+                "after the commit."
+            )
+        return await add_within(connection, queue, unit)
 
     # -- consumption -----------------------------------------------------------------------------
 
