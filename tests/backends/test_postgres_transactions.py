@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,67 +12,31 @@ import pytest
 from checkmate_queue import Enqueue, Job, JobEnqueued, QueueManager
 from checkmate_queue.backends.postgres.store import PostgresStore
 from checkmate_queue.core.errors import JobExistsError
-from checkmate_queue.core.model import Added, Claim, Done, Epoch, GroupJoin, NewJob, QueueFull, StoreLimits
-from checkmate_queue.testing.clock import START, TravellingClock
+from checkmate_queue.core.model import Added, Done, GroupJoin, NewJob, QueueFull, StoreLimits
+from checkmate_queue.testing.clock import START
 from checkmate_queue.testing.waiting import wait_until
-from tests.backends.postgres_lenders import LENDERS, Loan, asyncpg_connection
+from tests.backends.postgres_desk import LEASE, Desk, at_desk, claims, ids, jobs
+from tests.backends.postgres_lenders import LENDERS, asyncpg_connection
 
 if TYPE_CHECKING:
     from tests.servers.postgres import PostgresStorage
 
 pytest_plugins = ["tests.servers.postgres"]
 
-LEASE = 3_600_000
 LIMIT = 5
-
-
-class Desk:
-    """A store whose clock travels, and transactions of callers."""
-
-    def __init__(self, storage: PostgresStorage, stack: AsyncExitStack) -> None:
-        self.clock = TravellingClock()
-        self.storage = storage
-        self._stack = stack
-
-    async def open(self, limits: StoreLimits | None = None) -> PostgresStore:
-        """A store with the queue `q`, which is closed in the end."""
-        store = await self.storage.connect(self.clock, limits)
-        self._stack.push_async_callback(store.close)
-        await store.open()
-        await store.register("q")
-        return store
-
-    async def begin(self) -> Loan:
-        """Another caller's transaction."""
-        return await self._stack.enter_async_context(asyncpg_connection(self.storage.url))
 
 
 @pytest.fixture
 async def desk(postgres_storage: PostgresStorage) -> AsyncIterator[Desk]:
     """The desk of one test."""
-    async with AsyncExitStack() as stack:
-        yield Desk(postgres_storage, stack)
+    async with at_desk(postgres_storage) as found:
+        yield found
 
 
 @pytest.fixture
 async def store(desk: Desk) -> PostgresStore:
     """Its store."""
     return await desk.open()
-
-
-def jobs(*ids: str) -> list[NewJob]:
-    """Jobs without anything special."""
-    return [NewJob(job_id, b"{}") for job_id in ids]
-
-
-async def claims(store: PostgresStore, epoch: Epoch, group: str = "g", n: int = 1) -> list[Claim]:
-    """Claim all that is ready."""
-    return (await store.exchange(epoch, group, n, [], 5000)).claims
-
-
-async def ids(store: PostgresStore, epoch: Epoch, group: str = "g", n: int = 1) -> list[str]:
-    """The ids of that, in order."""
-    return [claim.job_id for claim in await claims(store, epoch, group, n)]
 
 
 # -- whoever's connection it is ----------------------------------------------------------------------
