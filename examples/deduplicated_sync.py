@@ -50,7 +50,7 @@ class Sync:
 
 async def ask_for_sync(queue: Queue[Sync], user: str) -> bool:
     """Ask, and tell whether this made a job."""
-    return (await queue.enqueue(Sync(user), job_id=f"sync:{user}")).created
+    return bool((await queue.enqueue(Sync(user), job_id=f"sync:{user}")).created)
 
 
 def sync(job: Job[Sync], port: int, database: Path) -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-
-from redis.exceptions import RedisError
 
 from checkmate_queue.testing.waiting import wait_until
 from tests.servers.redis_process import DURABLE, RedisProcess

@@ -25,7 +25,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class JobEnqueued(Event):
-    """`enqueue` stored a job, or found one of this id (`created` False)."""
+    """`enqueue` stored a job, or found one of this id (`created` False).
+
+    There is none for what is enqueued within a transaction.
+    """
 
     job_id: str
     created: bool
