@@ -15,9 +15,7 @@ BEGIN
     PERFORM demand_isolation();
     o_status := 'ok';
     IF p_queue IS NULL THEN
-        PERFORM pg_advisory_xact_lock('queue'::regclass::oid::integer, 0);
-        INSERT INTO meta (key, value) VALUES ('fence', p_successor)
-        ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+        PERFORM fence_registry(p_successor);
         RETURN;
     END IF;
     SELECT q.id, q.fence INTO v_queue, v_fence FROM queue q WHERE q.name = p_queue;
