@@ -11,6 +11,7 @@ from checkmate_queue.backends.postgres.arguments import (
     schedule_of,
     split_done,
 )
+from checkmate_queue.backends.postgres.cleaner import Cleaner
 from checkmate_queue.backends.postgres.connection import Connections
 from checkmate_queue.backends.postgres.export import Exporting
 from checkmate_queue.backends.postgres.inspection import Inspection
@@ -73,6 +74,7 @@ class PostgresStore(Transactions, Inspection, Repair, Exporting, Restoring):
         connections = Connections(server, schema, patience, max_connections, migrate)
         super().__init__(connections, schema, limits, clock, patience_ms)
         self._waker = Waker(server, schema)
+        self._cleaner = Cleaner(server, schema)
 
     # -- lifecycle -----------------------------------------------------------------------------------
 
@@ -85,6 +87,7 @@ class PostgresStore(Transactions, Inspection, Repair, Exporting, Restoring):
     async def close(self) -> None:
         """See `Lifecycle.close`."""
         await self._waker.stop()
+        await self._cleaner.stop()
         await self._connections.close()
 
     async def ping(self) -> Millis:
@@ -160,6 +163,7 @@ class PostgresStore(Transactions, Inspection, Repair, Exporting, Restoring):
             raise LeaseLostError
         if row["o_status"] == "wrong":
             raise ValueError(f"exchange {n} of {group!r} is neither {row['o_next']} again nor the next")
+        self._cleaner.note(len(settlements))
         return Exchange(
             now=row["o_now"],
             claims=claims_of(row),
