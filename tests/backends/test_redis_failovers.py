@@ -1,7 +1,7 @@
 """Another server takes over, behind Sentinels and in a cluster: work goes on by itself (L2, G7).
 
 Replication is asynchronous: what the old master answered last, the new one may never have heard of. Then only
-that may be lost.
+that may be lost. How much it was is printed (`pytest -s`).
 """
 
 from __future__ import annotations
@@ -11,29 +11,30 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.debian import find_program
 from tests.servers.redis_constellations import Cluster, Guarded
 from tests.servers.redis_process import RedisProcess
 from tests.servers.traffic import Traffic
 
-pytestmark = pytest.mark.full
+pytestmark = [
+    pytest.mark.full,
+    # redis-py leaves connections to the collector that it made to learn of a cluster's new shape
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 QUEUES = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")
+CAREFUL = ("--min-replicas-to-write", "1")
+
+
+@pytest.fixture(params=["valkey", "redis-server"])
+def program(request: pytest.FixtureRequest) -> str | None:
+    """What the servers run."""
+    return None if request.param == "valkey" else find_program(request.param)
 
 
 @pytest.fixture
-async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
-    """A master and a replica behind Sentinels."""
-    guarded = Guarded(tmp_path)
-    try:
-        await guarded.start()
-        yield guarded
-    finally:
-        guarded.kill()
-
-
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+async def cluster(program: str | None, tmp_path: Path) -> AsyncIterator[Cluster]:
     """Three masters with a replica each."""
-    cluster = Cluster(tmp_path)
+    cluster = Cluster(tmp_path, program=program)
     try:
         await cluster.start()
         yield cluster
@@ -41,25 +42,37 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
         cluster.kill()
 
 
+@pytest.fixture
+async def guarded(
+    request: pytest.FixtureRequest, program: str | None, tmp_path: Path
+) -> AsyncIterator[Guarded]:
+    """A master and a replica behind Sentinels; with the options that the test names."""
+    guarded = Guarded(tmp_path, *getattr(request, "param", ()), program=program)
+    try:
+        await guarded.start()
+        yield guarded
+    finally:
+        guarded.kill()
+
+
 async def goes_on(traffic: Traffic, before: int) -> None:
-    """Jobs flow in every queue; nothing is lost but what was accepted after the first so many."""
+    """Jobs flow; nothing is lost but what was accepted after the first so many, until now."""
+    after = len(traffic.accepted)
     for _ in range(4):
         await traffic.flow()
-    after = len(traffic.accepted)
     numbers = await traffic.settle()
-    assert {job.rpartition("-")[0] for job in traffic.accepted[after:]} <= set(traffic.queues)
     print(f"lost: {len(traffic.lost)} of {len(traffic.accepted)}, refused: {len(traffic.refusals)}")
     assert set(traffic.lost) <= set(traffic.accepted[before:after])
     assert sum(stats.failed for stats in numbers) == 0
 
 
+@pytest.mark.parametrize("guarded", [(), CAREFUL], ids=["careless", "careful"], indirect=True)
 async def test_sentinels_promote_another_server_while_the_master_lives(guarded: Guarded) -> None:
     async with Traffic(guarded.url) as traffic:
         before, old = len(traffic.accepted), guarded.master()
         guarded.fail_over()
         await guarded.failed_over_from(old)
         await goes_on(traffic, before)
-    assert old.role() == "slave"
 
 
 async def test_sentinels_promote_another_server_when_the_master_dies(guarded: Guarded) -> None:
@@ -84,9 +97,7 @@ async def test_a_cluster_loses_a_master(cluster: Cluster) -> None:
 async def test_a_cluster_hands_a_master_s_slots_over(cluster: Cluster) -> None:
     """Both masters agree on what was written, so that nothing is lost at all."""
     async with Traffic(cluster.url, QUEUES) as traffic:
-        with cluster.replicas[2].client() as client:
-            client.cluster("FAILOVER")
-        await cluster.failed_over_to(cluster.replicas[2])
+        await cluster.hand_over_to(cluster.replicas[2])
         await goes_on(traffic, len(traffic.accepted))
     assert traffic.lost == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from checkmate_queue.testing.waiting import wait_until
@@ -9,15 +10,17 @@ from tests.servers.redis_process import DURABLE, RedisProcess
 
 SERVICE = "main"
 SLOTS = 16_384
+HANDING_OVER_SECONDS = 10.0
 SOON = ("--repl-diskless-sync-delay", "0")
 
 
 class Guarded:
     """A master, a replica, and three Sentinels."""
 
-    def __init__(self, folder: Path, program: str | None = None) -> None:
+    def __init__(self, folder: Path, *options: str, program: str | None = None) -> None:
         self.servers = [
-            RedisProcess(folder / name, *DURABLE, *SOON, program=program) for name in ("first", "second")
+            RedisProcess(folder / name, *DURABLE, *SOON, *options, program=program)
+            for name in ("first", "second")
         ]
         self.sentinels = [RedisProcess(folder / f"sentinel-{n}", program=program) for n in range(3)]
 
@@ -55,12 +58,14 @@ class Guarded:
             client.execute_command("SENTINEL", "FAILOVER", SERVICE)
 
     async def failed_over_from(self, old: RedisProcess) -> None:
-        """Wait until the other server is the master, for the Sentinels and for itself."""
+        """Wait until the other server is the master, and this one, if it lives, its replica."""
         await wait_until(
             lambda: self.master() is not old and self.master().role() == "master",
             description="another master",
             timeout=60,
         )
+        if old.lives:
+            await wait_until(lambda: old.role() == "slave", description="the old one obeys", timeout=60)
 
     def _is_ready(self) -> bool:
         for sentinel in self.sentinels:
@@ -80,7 +85,7 @@ class Guarded:
 class Cluster:
     """Three masters with a share of the slots each, and a replica for each."""
 
-    def __init__(self, folder: Path, program: str | None = None) -> None:
+    def __init__(self, folder: Path, *, program: str | None = None) -> None:
         options = (*DURABLE, *SOON, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
         self.masters, self.replicas = (
             [RedisProcess(folder / f"{kind}-{n}", *options, program=program) for n in range(3)]
@@ -120,6 +125,22 @@ class Cluster:
     async def failed_over_to(self, replica: RedisProcess) -> None:
         """Wait until it is a master."""
         await wait_until(lambda: replica.role() == "master", description="the replica is master", timeout=60)
+
+    async def hand_over_to(self, replica: RedisProcess) -> None:
+        """Have it promoted by its master; asked again where both gave up, as they do on a busy machine."""
+        asked_at = 0.0
+
+        def is_master() -> bool:
+            nonlocal asked_at
+            if replica.role() == "master":
+                return True
+            if time.monotonic() - asked_at > HANDING_OVER_SECONDS:
+                with replica.client() as client:
+                    client.cluster("FAILOVER")
+                asked_at = time.monotonic()
+            return False
+
+        await wait_until(is_master, description="the replica is master", timeout=60)
 
     def _all_met(self) -> bool:
         for node in self.nodes:

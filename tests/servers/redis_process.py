@@ -69,6 +69,11 @@ class RedisProcess:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def lives(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None
+
     def client(self) -> Redis:
         """A connection of the test's own."""
         return Redis(port=self.port, socket_timeout=10, **self.access)

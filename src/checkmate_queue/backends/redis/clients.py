@@ -35,13 +35,23 @@ class Guarded(Redis):
             await sentinel.aclose()
 
 
+class Spread(RedisCluster):
+    """A client of a cluster; redis-py's closes nothing while it means to look for the nodes anew."""
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await super().aclose()
+        await self.nodes_manager.aclose()
+        await self.nodes_manager.aclose("startup_nodes")
+
+
 def make_client(endpoint: Endpoint, security: Security) -> Client:
     """A client, which connects when it is used."""
     options = _options(endpoint, security)
     match endpoint.kind:
         case "cluster":
             nodes = [ClusterNode(host, port) for host, port in endpoint.hosts]
-            return RedisCluster(
+            return Spread(
                 startup_nodes=nodes, require_full_coverage=False, **options, **_tls(security, endpoint)
             )
         case "sentinel":

@@ -23,9 +23,10 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from checkmate_queue.backends.redis.clients import make_client, make_node_client
+from checkmate_queue.backends.redis.clients import Guarded, make_client, make_node_client
 from checkmate_queue.backends.redis.keys import Keyspace
 from checkmate_queue.backends.redis.scripts import load_script
+from checkmate_queue.backends.redis.succession import Succession
 from checkmate_queue.core.errors import BackendUnavailableError
 from checkmate_queue.store import BATCH, FencedError, LeaseLostError, UnknownQueueError
 
@@ -98,6 +99,7 @@ class Connection:
         self._slots = asyncio.Semaphore(_MOST_CONNECTIONS)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: Client | None = None
+        self._succession: Succession | None = None
 
     async def run(self, name: str, queue: str, *arguments: Argument) -> Reply:
         """Run a verb's script on a queue, as often as it says that a step was too long to be the last."""
@@ -164,10 +166,15 @@ class Connection:
         if self._client is None or loop is not self._loop:
             self._loop, self._client = loop, make_client(self._endpoint, self._security)
             self._slots = asyncio.Semaphore(_MOST_CONNECTIONS)
+            if isinstance(self._client, Guarded):
+                self._succession = Succession(self._client, self._endpoint.service)
 
     async def close(self) -> None:
         """Close the connections."""
         client, self._client = self._client, None
+        succession, self._succession = self._succession, None
+        if succession is not None:
+            await succession.stop()
         if client is not None:
             with contextlib.suppress(RedisError, OSError):
                 await client.aclose()
