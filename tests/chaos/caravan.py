@@ -38,7 +38,7 @@ class Teller:
     def __init__(self, manager: QueueManager, ledger: Ledger) -> None:
         self._queue = manager.get_queue(QUEUE, str)
         self._ledger = ledger
-        self.longest = 0.0
+        self.longest = (0.0, 0.0)
 
     async def enqueue(self, kind: str, job_id: str, **options: Any) -> None:
         """One job."""
@@ -49,7 +49,7 @@ class Teller:
             self._ledger.say("error", type(error).__name__, str(error).replace(" ", "_"))
         else:
             self._ledger.say("accepted", job_id)
-        self.longest = max(self.longest, time.monotonic() - began)
+        self.longest = max(self.longest, (time.monotonic() - began, began))
 
 
 async def produce(manager: QueueManager, ledger: Ledger, name: str, stop: asyncio.Event) -> None:
@@ -65,7 +65,7 @@ async def produce(manager: QueueManager, ledger: Ledger, name: str, stop: asynci
             await asyncio.sleep(PAUSE_SECONDS)
 
     await asyncio.gather(*(call() for _ in range(4)))
-    ledger.say("longest", f"{teller.longest:.3f}")
+    ledger.say("longest", *teller.longest)
 
 
 async def work(manager: QueueManager, ledger: Ledger, stop: asyncio.Event) -> None:

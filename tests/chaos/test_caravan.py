@@ -121,7 +121,10 @@ async def switch(manager: QueueManager, plugin: str, config: dict[str, Any]) -> 
     assert result.migrated_jobs >= BACKLOG
     assert result.migrated_recurring_jobs == SCHEDULES
     seconds = time.monotonic() - began
-    print(f"\n{before} to {plugin}: {result.migrated_jobs:,} jobs in {seconds:.2f} s, {result.warnings}")
+    print(
+        f"\n{before} to {plugin}, at {began:.1f}: {result.migrated_jobs:,} jobs in {seconds:.2f} s, "
+        f"{result.warnings}"
+    )
 
 
 async def fired_until_now(manager: QueueManager) -> dict[str, tuple[int, int]]:
@@ -155,10 +158,10 @@ def check(caravan: Caravan, schedules: dict[str, tuple[int, int]]) -> None:
         twice += sum(count - 1 for count in starts.values())
         check_grid(set(ended) - accepted, schedules)
     assert twice == 0 or lost_leases, f"{twice} ran twice, though no lease was lost"
-    longest = max(float(seconds) for (seconds,) in caravan.said("longest", PRODUCERS))
+    longest, at = max((float(seconds), float(at)) for seconds, at in caravan.said("longest", PRODUCERS))
     print(
         f"{len(accepted):,} jobs accepted, none lost in either group; {twice} ran twice, "
-        f"{lost_leases} leases were lost; the longest pause of a producer was {longest:.2f} s"
+        f"{lost_leases} leases were lost; the longest pause of a producer was {longest:.2f} s, at {at:.1f}"
     )
 
 
