@@ -102,7 +102,7 @@ def make_places(tmp_path: Path, redis_storage: RedisStorage) -> MakePlaces:
     return lambda kind: Places(kind, tmp_path, redis_storage)
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(params=["sqlite", "redis", "postgres"])
 def places(request: pytest.FixtureRequest, make_places: MakePlaces) -> Places:
     return make_places(request.param)
 
