@@ -33,8 +33,8 @@ Started = Callable[..., Awaitable[QueueManager]]
 
 
 @pytest.fixture
-async def started() -> AsyncIterator[Started]:
-    """Makes managers, and shuts them down; nothing may be left behind (L1)."""
+async def started(redis_storage: RedisStorage) -> AsyncIterator[Started]:
+    """Makes managers, and shuts them down, before the server is emptied; nothing may be left behind (L1)."""
     managers: list[QueueManager] = []
 
     async def make(url: str, **settings: Any) -> QueueManager:
