@@ -136,7 +136,8 @@ class Backends:
         """A store, open, and whether it is kept open by somebody else."""
         if place.is_same_storage(self._home) and place.is_same_engine(self._home):
             return self._home_store, True
-        store = self._create(place)
+        # Apart: the first store of an engine imports its driver, for which a loop that is busy has no time.
+        store = await asyncio.to_thread(self._create, place)
         try:
             await persevere(store.open, place.config.patience_seconds)
         except BaseException:

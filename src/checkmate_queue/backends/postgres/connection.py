@@ -132,7 +132,7 @@ class Connections:
             try:
                 return await run()
             except FAILURES as error:
-                failure = _translated(error)
+                failure = _translated(error, self._server.address)
                 state = _state(error)
                 if loop.time() + pause > deadline and (repeated or state not in _AGAIN):
                     raise failure from error
@@ -154,19 +154,20 @@ def _state(error: Exception) -> str:
     return (error.sqlstate or "") if isinstance(error, asyncpg.PostgresError) else ""
 
 
-def _translated(error: Exception) -> Exception:
+def _translated(error: Exception, address: str) -> Exception:
     """What to raise when patience is over. Raises what no patience can help."""
     if isinstance(error, asyncpg.DataError | asyncpg.InternalClientError):
         raise error
     if not isinstance(error, asyncpg.PostgresError):
-        return BackendUnavailableError(f"PostgreSQL can't be reached: {str(error) or type(error).__name__}")
+        reason = str(error) or type(error).__name__
+        return BackendUnavailableError(f"PostgreSQL at {address} can't be reached: {reason}")
     state = _state(error)
     if state == _UNKNOWN:
         raise UnknownQueueError from error
     if state == _FENCED:
         raise FencedError(error.detail or "") from error
     if state.startswith(_UNAVAILABLE):
-        return BackendUnavailableError(f"PostgreSQL can't be used: {error}")
+        return BackendUnavailableError(f"PostgreSQL at {address} can't be used: {error}")
     if state.startswith(("28", "3D")):
-        raise ConfigError(f"PostgreSQL refuses the connection: {error}") from error
+        raise ConfigError(f"PostgreSQL at {address} refuses the connection: {error}") from error
     raise error
