@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -23,9 +23,12 @@ from checkmate_queue import (
     QueueFullError,
     QueueManager,
 )
+from checkmate_queue.backends.memory.store import MemoryStore
 from checkmate_queue.backends.postgres.store import PostgresStore
 from checkmate_queue.core.model import GroupJoin
+from checkmate_queue.moving import MovableStore
 from checkmate_queue.store import FencedError
+from checkmate_queue.switching.proxy import SwitchableStore
 from tests.backends.postgres_desk import LEASE, Desk, at_desk, ids, jobs
 from tests.backends.postgres_lenders import (
     LENDERS,
@@ -268,6 +271,27 @@ async def test_what_the_queue_refuses_leaves_the_transaction_alone(postgres_stor
         assert (await loan.connection.execute(text("SELECT 1"))).scalar() == 1
         await loan.commit()
         assert [job.id for job in await queue.list_jobs()] == ["3"]
+
+
+async def test_a_switch_to_a_backend_without_transactions(desk: Desk, store: PostgresStore) -> None:
+    """B3: who meets the fence follows it, and is told by the new backend; the transaction goes on."""
+    memory = MemoryStore(clock=desk.clock)
+
+    async def follow(generation: int, successor: str) -> None:
+        proxy.switch_to(memory, kept=True, backend="memory")
+
+    old = cast("MovableStore", store)
+    proxy = SwitchableStore(old, memory, follow, kept=True, backend="postgres")
+    loan = await desk.begin()
+    assert await proxy.add_within(loan.connection, "q", jobs("a")) is None
+    await loan.commit()
+    await proxy.fence("q", "memory")
+    late = await desk.begin()
+    with pytest.raises(ConfigError, match="'memory' can't enqueue within a transaction"):
+        await proxy.add_within(late.connection, "q", jobs("b"))
+    await late.execute("SELECT 1")
+    await late.commit()
+    assert await stored(store) == ["a"]
 
 
 async def test_a_store_that_is_closed_says_so(desk: Desk, store: PostgresStore) -> None:
