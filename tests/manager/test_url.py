@@ -11,14 +11,14 @@ def test_the_url_may_be_replaced_before_the_start() -> None:
     manager = QueueManager("sqlite:///first.db?concurrency=3&lease_seconds=9", patience_seconds=1)
     manager.configure("sqlite:///second.db?concurrency=4")
     config = manager.get_active_config()
-    assert manager.get_active_url() == "sqlite:///second.db"
+    assert manager.url == "sqlite:///second.db"
     assert (config["path"], config["concurrency"], config["patience_seconds"]) == ("second.db", 4, 1)
     assert config["lease_seconds"] == 30
     manager.configure("memory://", concurrency=5)
     assert (manager.get_active_plugin(), manager.get_active_config()["concurrency"]) == ("memory", 5)
     with pytest.raises(ConfigError, match="no URL"):
         manager.configure("nonsense")
-    assert manager.get_active_url() == "memory://"
+    assert manager.url == "memory://"
     manager.configure("nosuch://host")
     with pytest.raises(PluginNotFoundError, match="nosuch"):
         manager.get_active_config()
@@ -38,4 +38,4 @@ def test_the_url_may_be_replaced_before_the_start() -> None:
     ],
 )
 def test_the_url_is_shown_without_secrets(url: str, shown: str) -> None:
-    assert QueueManager(url).get_active_url() == shown
+    assert QueueManager(url).url == shown

@@ -135,8 +135,9 @@ class QueueManager(Switching, Overview):
 
     # -- the backend -----------------------------------------------------------------------------
 
-    def get_active_url(self) -> str:
-        """The active backend's URL, without user, password and query."""
+    @property
+    def url(self) -> str:
+        """The URL that the manager was given, without user, password and query."""
         return self._address.shown
 
     def _resolve(self) -> tuple[QueuePlugin[Any], BackendConfig]:

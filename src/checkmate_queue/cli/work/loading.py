@@ -31,7 +31,7 @@ def load_manager(plan: Plan) -> tuple[QueueManager, str]:
         raise CommandError(f"{module_name!r} is a file; name the module: {dotted}:{name}")
     manager = _named(_imported(module_name), name)
     logging.basicConfig(level=plan.log_level.upper(), format=LOG_FORMAT)
-    named = manager.get_active_url()
+    named = manager.url
     settings = {} if plan.concurrency is None else {"concurrency": plan.concurrency}
     manager.configure(plan.url, **settings)
     _check_consumers(manager, plan)

@@ -115,8 +115,10 @@ def lease_of(manager: QueueManager) -> float:
 def announce(manager: QueueManager, named: str) -> None:
     """Say that the work begins, and on which backend, since others may use the one that the module names."""
     groups = sorted({f"{each.queue}/{each.consumer_group}" for each in health_of(manager)})
-    url = manager.get_active_url()
-    where = url if url == named else f"{url} (the module names {named})"
+    where = manager.url if manager.url == named else f"{manager.url} (the module names {named})"
+    plugin = manager.registry.for_scheme(manager.url.partition(":")[0])
+    if plugin is None or plugin.id != manager.get_active_plugin():
+        where = f"{where}, from where all has moved to {manager.get_active_plugin()}"
     say(f"worker: ready (pid {os.getpid()}) on {where}: {', '.join(groups)}")
 
 
