@@ -58,18 +58,23 @@ class Cleaner:
         self._not_before = 0.0 if helped else asyncio.get_running_loop().time() + self._pause
 
     async def _vacuum(self) -> bool:
-        """Vacuum where it is worth while; False if much is dead all the same."""
+        """Vacuum while it is worth while; False once it makes nothing better."""
         connection = await self._server.connect()
         try:
             found = await self._garbage(connection)
-            for name in found:
-                await connection.execute(
-                    f"VACUUM (SKIP_LOCKED, TRUNCATE off, PARALLEL 0) {name}", timeout=_LONGEST_SECONDS
-                )
-            return not (found and await self._garbage(connection))
+            while found:
+                for name in found:
+                    await connection.execute(
+                        f"VACUUM (SKIP_LOCKED, TRUNCATE off, PARALLEL 0) {name}", timeout=_LONGEST_SECONDS
+                    )
+                left = await self._garbage(connection)
+                if any(dead >= found.get(name, dead + 1) for name, dead in left.items()):
+                    return False
+                found = left
+            return True
         finally:
             connection.terminate()
 
-    async def _garbage(self, connection: Connection) -> list[str]:
+    async def _garbage(self, connection: Connection) -> dict[str, int]:
         query = statement("garbage", self._schema)
-        return [row["name"] for row in await connection.fetch(query, self._schema)]
+        return {row["name"]: row["dead"] for row in await connection.fetch(query, self._schema)}

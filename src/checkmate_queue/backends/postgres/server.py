@@ -47,7 +47,7 @@ class Server:
         options = self._nameless()
         if named:
             del options["statement_cache_size"]
-        return await asyncpg.create_pool(self.dsn, min_size=1, max_size=size, reset=_keep, **options)
+        return await asyncpg.create_pool(self.dsn, min_size=0, max_size=size, reset=_keep, **options)
 
     async def unname(self, pool: Pool) -> None:
         """Have the pool make connections without named statements from now on."""
