@@ -53,7 +53,8 @@ async def carries(url: str) -> None:
 async def refuses(url: str, why: str) -> str:
     """A start raises an error that says why; what it says."""
     with pytest.raises(BackendUnavailableError, match=why) as caught:
-        await QueueManager(url, patience_seconds=0.5).start()
+        async with QueueManager(url, patience_seconds=0.5):
+            raise AssertionError("it started")
     return str(caught.value)
 
 
