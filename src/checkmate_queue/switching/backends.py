@@ -85,8 +85,8 @@ class Backends:
         """Open the settings, and the backend that they name; raises what opening raises."""
         self._home_store = self._create(self._home)
         self._settings = self._settings_in(self._home_store)
-        await persevere(self._home_store.open, self._home.config.patience_seconds)
         try:
+            await persevere(self._home_store.open, self._home.config.patience_seconds)
             return await self._open_active()
         except BaseException:
             await self._home_store.close()
