@@ -219,6 +219,16 @@ async def test_without_a_group_it_waits_for_the_first(desk: Desk, store: Postgre
     assert await ids(store, epoch) == ["a", "b", "c"]
 
 
+async def test_an_id_is_free_when_its_announcement_went_unheard(desk: Desk, store: PostgresStore) -> None:
+    """G2, J7: for whoever takes it in himself, too."""
+    loan = await desk.begin()
+    await store.add_within(loan.connection, "q", [NewJob("a", b"{}", unclaimed="drop")])
+    await loan.commit()
+    assert await store.add("q", [jobs("a")]) == [[Added("a", True)]]
+    stats = await store.stats("q")
+    assert (stats.unclaimed, stats.expired) == (1, 1)
+
+
 async def test_spans_count_from_the_call(desk: Desk, store: PostgresStore) -> None:
     """J6, J9: a long transaction neither delays a job further, nor keeps old news fresh."""
     epoch = await store.join("q", "w", [GroupJoin("g")], LEASE)
