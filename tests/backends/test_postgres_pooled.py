@@ -17,7 +17,7 @@ from checkmate_queue.backends.postgres.server import is_pooled
 from checkmate_queue.backends.postgres.store import PostgresStore
 from checkmate_queue.core.model import Added, GroupJoin, NewJob
 from checkmate_queue.testing.waiting import wait_until
-from tests.backends.test_postgres_processes import DRAIN, together
+from tests.backends.test_server_processes import DRAIN, together
 
 if TYPE_CHECKING:
     from tests.servers.pgbouncer import PgBouncer, PooledStorage

@@ -89,11 +89,15 @@ class WorkerDetails:
 
 @dataclass(frozen=True, slots=True)
 class BackendProbe:
-    """The backend answered: its time, after how long, and how far its clock is before this machine's."""
+    """The backend answered: its time, after how long, and how far its clock is before this machine's.
+
+    `dangers` says what about the server may cost jobs: one sentence each.
+    """
 
     time: datetime
     round_trip_seconds: float
     clock_offset_seconds: float
+    dangers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +118,17 @@ class Lag:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchPreview:
+    """What a switch of the backend would move (B7). `warnings` are for people."""
+
+    migrated_jobs: int
+    migrated_recurring_jobs: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchResult:
-    """What a switch of the backend moved, or would move (B7). `warnings` are for people."""
+    """What a switch of the backend moved (B7). `warnings` are for people."""
 
     success: bool
     migrated_jobs: int

@@ -89,7 +89,13 @@ class Mover:
             # Before anything is written: what is refused leaves no trace.
             if not await new.is_vacant():
                 raise BackendSwitchError(f"The {target.plugin} backend is not empty; name an empty one")
-            begun = partial(plan.begin, target=target, switch_id=switch_id, owner=self._owner)
+            begun = partial(
+                plan.begin,
+                target=target,
+                switch_id=switch_id,
+                owner=self._owner,
+                fence=successor_of(switch_id, self._home),
+            )
             await self._settings.change_document(begun)
         beating = asyncio.create_task(self._beat(switch_id))
         try:
@@ -136,7 +142,7 @@ class Mover:
 
     async def _copy(self, document: Document, switch_id: str) -> None:
         under = plan.owned(document, switch_id, self._owner)
-        successor = successor_of(switch_id, self._home)
+        successor = under.fence
         async with self._open(document.active) as old, self._open(under.other) as new:
             if not await new.receive(switch_id, successor):
                 raise BackendSwitchError(f"The {under.other.plugin} backend is not empty; name an empty one")
@@ -175,7 +181,7 @@ class Mover:
         under, step = document.undertaking, plan.next_step(document)
         if under is None:
             return
-        successor = successor_of(under.id, self._home)
+        successor = under.fence
         self._report(replace(self._progress, step=step or "finish"))
         match step:
             case "finish":

@@ -16,7 +16,7 @@ from checkmate_queue.store import FencedError, UnknownQueueError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from checkmate_queue.backends.postgres.server import Pool
+    from checkmate_queue.backends.postgres.server import Pool, PoolConnection
 
 Row: TypeAlias = asyncpg.Record
 Answer = TypeVar("Answer")
@@ -81,6 +81,23 @@ class Connections:
         (row,) = await self.rows(query, *arguments)
         return row
 
+    @property
+    def timeout(self) -> float:
+        """How long one statement may take."""
+        return self._server.timeout
+
+    async def transaction(self, work: Callable[[PoolConnection], Awaitable[Answer]]) -> Answer:
+        """Several statements, that take effect together or not at all."""
+
+        async def run() -> Answer:
+            async with (
+                self._usable().acquire(timeout=self._server.timeout) as connection,
+                connection.transaction(isolation="read_committed"),
+            ):
+                return await work(connection)
+
+        return await self._persist(run)
+
     async def row_anywhere(self, query: str, *arguments: Any) -> Row:
         """Like `row`, but from any event loop: others than the one that opened the store get by beside it."""
         if asyncio.get_running_loop() is self._loop:
@@ -115,7 +132,7 @@ class Connections:
             try:
                 return await run()
             except FAILURES as error:
-                failure = _translated(error)
+                failure = _translated(error, self._server.address)
                 state = _state(error)
                 if loop.time() + pause > deadline and (repeated or state not in _AGAIN):
                     raise failure from error
@@ -137,19 +154,20 @@ def _state(error: Exception) -> str:
     return (error.sqlstate or "") if isinstance(error, asyncpg.PostgresError) else ""
 
 
-def _translated(error: Exception) -> Exception:
+def _translated(error: Exception, address: str) -> Exception:
     """What to raise when patience is over. Raises what no patience can help."""
     if isinstance(error, asyncpg.DataError | asyncpg.InternalClientError):
         raise error
     if not isinstance(error, asyncpg.PostgresError):
-        return BackendUnavailableError(f"PostgreSQL can't be reached: {str(error) or type(error).__name__}")
+        reason = str(error) or type(error).__name__
+        return BackendUnavailableError(f"PostgreSQL at {address} can't be reached: {reason}")
     state = _state(error)
     if state == _UNKNOWN:
         raise UnknownQueueError from error
     if state == _FENCED:
         raise FencedError(error.detail or "") from error
     if state.startswith(_UNAVAILABLE):
-        return BackendUnavailableError(f"PostgreSQL can't be used: {error}")
+        return BackendUnavailableError(f"PostgreSQL at {address} can't be used: {error}")
     if state.startswith(("28", "3D")):
-        raise ConfigError(f"PostgreSQL refuses the connection: {error}") from error
+        raise ConfigError(f"PostgreSQL at {address} refuses the connection: {error}") from error
     raise error
