@@ -10,6 +10,7 @@ from checkmate_queue import QueueManager
 from checkmate_queue.testing.waiting import wait_until
 from tests.cli.program import Site
 from tests.servers.debian import find_program
+from tests.servers.redis_constellations import Cluster
 from tests.servers.redis_process import DURABLE, RedisProcess, running
 
 
@@ -78,3 +79,20 @@ async def test_the_doctor_warns(tmp_path: Path) -> None:
         findings = await site.call_json("doctor", "--url", server.url)
         settings = [(f["status"], f["message"].split()[0]) for f in findings if f["check"] == "settings"]
         assert settings == [("warning", "appendonly")]
+
+
+@pytest.mark.full
+async def test_a_master_of_a_cluster_that_differs_is_named(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    try:
+        await cluster.start()
+        with cluster.masters[1].client() as client:
+            client.config_set("maxmemory-policy", "allkeys-lru")
+        async with QueueManager(cluster.url) as manager:
+            found = (await manager.probe_backend()).dangers
+        eviction, replicas = sorted(found)
+        assert eviction.endswith(f"(on {cluster.masters[1].address})")
+        assert replicas.startswith("min-replicas-to-write is 0")
+        assert "(on" not in replicas
+    finally:
+        cluster.kill()

@@ -6,11 +6,14 @@ that may be lost. How much it was is printed (`pytest -s`).
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from checkmate_queue.testing.waiting import wait_until
 from tests.servers.debian import find_program
 from tests.servers.redis_constellations import Cluster, Guarded
 from tests.servers.redis_process import RedisProcess
@@ -79,6 +82,21 @@ async def test_sentinels_promote_another_server_when_the_master_dies(guarded: Gu
     async with Traffic(guarded.url) as traffic:
         before, old = len(traffic.accepted), guarded.master()
         old.kill()
+        await guarded.failed_over_from(old)
+        await goes_on(traffic, before)
+    assert traffic.refusals
+
+
+async def test_sentinels_promote_another_server_while_the_master_hangs(guarded: Guarded) -> None:
+    """What it finds in its sockets when it wakes was never answered, and done by the new one meanwhile."""
+    async with Traffic(guarded.url) as traffic:
+        before, old = len(traffic.accepted), guarded.master()
+        os.kill(old.pid, signal.SIGSTOP)
+        try:
+            await wait_until(lambda: guarded.master() is not old, description="another master", timeout=60)
+            await traffic.flow()
+        finally:
+            os.kill(old.pid, signal.SIGCONT)
         await guarded.failed_over_from(old)
         await goes_on(traffic, before)
     assert traffic.refusals

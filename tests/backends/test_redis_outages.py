@@ -98,6 +98,27 @@ async def test_connections_that_are_killed_are_made_again(server: RedisProcess) 
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("appendfsync", ["always", "no"])
+async def test_an_append_only_file_survives_the_server_whenever_it_is_synced(
+    appendfsync: str, tmp_path: Path
+) -> None:
+    """J3: the machine lives on, and has it."""
+    server = RedisProcess(tmp_path / "server", "--appendonly", "yes", "--appendfsync", appendfsync)
+    await server.start()
+    try:
+        async with Traffic(server.url) as traffic:
+            for _ in range(3):
+                server.kill()
+                await server.start()
+                await traffic.flow()
+            (stats,) = await traffic.settle()
+            assert traffic.lost == []
+            assert stats.failed == 0
+    finally:
+        server.kill()
+
+
+@pytest.mark.full
 async def test_a_server_that_is_blocked_is_waited_for(server: RedisProcess) -> None:
     """L2, G12: for longer than a lease; no lease is lost, since nobody reached the server meanwhile."""
     async with Traffic(server.url) as traffic:

@@ -11,6 +11,7 @@ import pytest
 from checkmate_queue import BackendUnavailableError, Job, QueueManager
 from tests.servers.certificates import Authority, Proof
 from tests.servers.debian import find_program
+from tests.servers.redis_constellations import Cluster, Guarded
 from tests.servers.redis_process import DURABLE, RedisProcess, running
 
 pytestmark = pytest.mark.full
@@ -108,3 +109,23 @@ async def test_users_and_passwords(authority: Authority) -> None:
         assert "wr0ng" not in said
         await refuses(f"{server.url}?{query}", "AuthenticationError")
         await refuses(f"rediss://looker:other@{server.address}?{query}", "no permissions|NOPERM")
+
+
+async def test_a_cluster_over_tls(authority: Authority, tmp_path: Path) -> None:
+    proof = authority.sign("node")
+    cluster = Cluster(tmp_path, program=find_program("redis-server"), proof=proof)
+    try:
+        await cluster.start()
+        await carries(f"{cluster.url}?{proven(proof)}")
+    finally:
+        cluster.kill()
+
+
+async def test_sentinels_over_tls(authority: Authority, tmp_path: Path) -> None:
+    proof = authority.sign("node")
+    guarded = Guarded(tmp_path, program=find_program("redis-server"), proof=proof)
+    try:
+        await guarded.start()
+        await carries(f"{guarded.url}?{proven(proof)}")
+    finally:
+        guarded.kill()

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from checkmate_queue.testing.waiting import wait_until
+from tests.servers.certificates import Proof
 from tests.servers.redis_process import DURABLE, RedisProcess
 
 SERVICE = "main"
@@ -17,18 +18,22 @@ SOON = ("--repl-diskless-sync-delay", "0")
 class Guarded:
     """A master, a replica, and three Sentinels."""
 
-    def __init__(self, folder: Path, *options: str, program: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *options: str, program: str | None = None, proof: Proof | None = None
+    ) -> None:
         self.servers = [
-            RedisProcess(folder / name, *DURABLE, *SOON, *options, program=program)
+            RedisProcess(folder / name, *DURABLE, *SOON, *options, program=program, proof=proof)
             for name in ("first", "second")
         ]
-        self.sentinels = [RedisProcess(folder / f"sentinel-{n}", program=program) for n in range(3)]
+        self.sentinels = [
+            RedisProcess(folder / f"sentinel-{n}", program=program, proof=proof) for n in range(3)
+        ]
 
     @property
     def url(self) -> str:
         """What a manager is given."""
         hosts = ",".join(sentinel.address for sentinel in self.sentinels)
-        return f"redis+sentinel://{hosts}/{SERVICE}"
+        return f"{self.servers[0].scheme}+sentinel://{hosts}/{SERVICE}"
 
     def master(self) -> RedisProcess:
         """Whom the Sentinels name."""
@@ -85,10 +90,12 @@ class Guarded:
 class Cluster:
     """Three masters with a share of the slots each, and a replica for each."""
 
-    def __init__(self, folder: Path, *, program: str | None = None) -> None:
-        options = (*DURABLE, *SOON, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+    def __init__(self, folder: Path, *, program: str | None = None, proof: Proof | None = None) -> None:
+        options = [*DURABLE, *SOON, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
+        if proof is not None:
+            options += ["--tls-cluster", "yes"]
         self.masters, self.replicas = (
-            [RedisProcess(folder / f"{kind}-{n}", *options, program=program) for n in range(3)]
+            [RedisProcess(folder / f"{kind}-{n}", *options, program=program, proof=proof) for n in range(3)]
             for kind in ("master", "replica")
         )
 
@@ -100,7 +107,7 @@ class Cluster:
     @property
     def url(self) -> str:
         """What a manager is given."""
-        return f"redis+cluster://{','.join(node.address for node in self.masters)}"
+        return f"{self.masters[0].scheme}+cluster://{','.join(node.address for node in self.masters)}"
 
     async def start(self) -> None:
         """Start all and make them one cluster; ready when every node says so."""

@@ -68,9 +68,14 @@ class RedisProcess:
         return f"127.0.0.1:{self.port}"
 
     @property
+    def scheme(self) -> str:
+        """How a URL begins."""
+        return "redis" if self._proof is None else "rediss"
+
+    @property
     def url(self) -> str:
         """What a manager is given."""
-        return f"redis{'s' if self._proof else ''}://{self.address}"
+        return f"{self.scheme}://{self.address}"
 
     @property
     def pid(self) -> int:
@@ -103,12 +108,17 @@ class RedisProcess:
         return [
             "--port", "0", "--tls-port", str(self.port), "--tls-ca-cert-file", str(self._proof.authority),
             "--tls-cert-file", str(self._proof.certificate), "--tls-key-file", str(self._proof.key),
+            "--tls-replication", "yes",
         ]  # fmt: skip
 
     async def start_as_sentinel(self, settings: str) -> None:
         """Start it as a Sentinel with these settings, in a file that it changes."""
         file = self.folder / "sentinel.conf"
-        file.write_text(f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n{settings}\n")
+        words = self._listening()
+        listening = "\n".join(
+            f"{a.removeprefix('--')} {b}" for a, b in zip(words[::2], words[1::2], strict=True)
+        )
+        file.write_text(f"{listening}\nbind 127.0.0.1\ndir {self.folder}\n{settings}\n")
         await self._run(str(file), "--sentinel")
 
     async def _run(self, *arguments: str) -> None:
