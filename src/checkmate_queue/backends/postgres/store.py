@@ -13,6 +13,7 @@ from checkmate_queue.backends.postgres.arguments import (
 )
 from checkmate_queue.backends.postgres.cleaner import Cleaner
 from checkmate_queue.backends.postgres.connection import Connections
+from checkmate_queue.backends.postgres.dangers import dangers_of
 from checkmate_queue.backends.postgres.export import Exporting
 from checkmate_queue.backends.postgres.inspection import Inspection
 from checkmate_queue.backends.postgres.repair import Repair
@@ -93,6 +94,11 @@ class PostgresStore(Transactions, Inspection, Repair, Exporting, Restoring):
     async def ping(self) -> Millis:
         """See `Lifecycle.ping`."""
         return await self._engine_time()
+
+    async def dangers(self) -> list[str]:
+        """See `Examinable`."""
+        row = await self._connections.row(statement("dangers", self._schema))
+        return list(dangers_of(dict(row)))
 
     async def register(self, queue: str) -> None:
         """See `Lifecycle.register`."""
