@@ -80,7 +80,11 @@ class Moving(Protocol):
 
     async def clear(self, successor: str) -> None:
         """Remove all queues, keep the settings. From then on every writing verb, on any queue, raises
-        `FencedError(successor)`. Only a fenced store is ever cleared."""
+        `FencedError(successor)`.
+
+        Does nothing where the fence of the registry is not exactly this: a mover that was given up, and comes
+        late, finds a store that may be in use again.
+        """
 
     async def held(self, epoch: Epoch) -> list[HeldClaim]:
         """The claims of a living epoch, lapsed ones left out, in the order in which they were claimed.

@@ -259,17 +259,19 @@ async def _call(store: PostgresStore, verb: str, prepared: Prepared) -> Any:
 
 async def test_processes_share_the_work(postgres_storage: PostgresStorage) -> None:
     """J7, G1, G7: of what three processes add under the same ids, each group completes each job once."""
-    store = await postgres_storage.connect()
+    await share_the_work(postgres_storage.url, postgres_storage.schema)
+
+
+async def share_the_work(url: str, schema: str) -> None:
+    """Three processes add the same ids and consume them."""
+    store = PostgresStore(url, schema=schema)
     await store.open()
     await store.register("q")
     await store.join("q", "first", [GroupJoin("g1"), GroupJoin("g2")], LEASE)
     loop = asyncio.get_running_loop()
     with ProcessPoolExecutor(3, get_context("spawn")) as pool:
         reports: list[Report] = await asyncio.gather(
-            *(
-                loop.run_in_executor(pool, run_rush, postgres_storage.url, postgres_storage.schema, seed)
-                for seed in range(3)
-            )
+            *(loop.run_in_executor(pool, run_rush, url, schema, seed) for seed in range(3))
         )
     await store.close()
     created = sum(report.created for report in reports)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkmate_queue.testing.conformance import ALL_VERBS, Conformance
+from checkmate_queue.testing.conformance import ALL_VERBS, MOVING_VERBS, Conformance
 
 if TYPE_CHECKING:
     from tests.servers.postgres import PostgresStorage
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.servers.postgres"]
 
 
-class TestPostgres(Conformance, verbs=ALL_VERBS):
+class TestPostgres(Conformance, verbs=ALL_VERBS | MOVING_VERBS):
     """Every rule, on one schema."""
 
     @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checkmate_queue.testing.conformance import ALL_VERBS, Conformance
+from checkmate_queue.testing.conformance import ALL_VERBS, MOVING_VERBS, Conformance
 from tests.servers.redis_leaks import leaks
 from tests.servers.redis_storage import RedisStorage
 
@@ -21,7 +21,7 @@ class CheckedStorage(RedisStorage):
         assert found == []
 
 
-class TestRedis(Conformance, verbs=ALL_VERBS):
+class TestRedis(Conformance, verbs=ALL_VERBS | MOVING_VERBS):
     """Every rule; and nothing is left behind."""
 
     @pytest.fixture

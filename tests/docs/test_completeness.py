@@ -25,9 +25,9 @@ FOR_THE_LIBRARY = {
         *("draining", "consuming", "forget"),
     },
     Queue: {
-        *("worker", "work_came", "ended", "has_ended", "stopped"),
-        *("starting", "declared_groups", "has_declared", "start_declared"),
-        "withdraw_declared",
+        *("worker", "slots_changed", "work_came", "ended", "has_ended", "stopped"),
+        *("starting", "declared", "declared_groups", "has_declared", "start_declared"),
+        *("withdraw_declared", "rewind"),
     },
 }
 """What the parts of the library ask of each other."""

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-PACKAGES = {"redis-server": "redis-server"}
+PACKAGES = {"pgbouncer": "pgbouncer", "redis-server": "redis-server"}
 """What is looked for on the path, and the package that has it."""
 
 

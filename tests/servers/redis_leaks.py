@@ -12,7 +12,9 @@ from tests.servers.redis_storage import RedisStorage
 
 _LEASE = 30_000
 _YEARS = 10 * 365 * 86_400_000
-_KEPT = re.compile(r"\{\*\}:(format|queues|successor|settings)|\{.*\}:(queue|failed|failed_order|failed_ids)")
+_KEPT = re.compile(
+    r"\{\*\}:(format|queues|successor|settings|reception|generation)|\{.*\}:(queue|failed|failed_order|failed_ids)"
+)
 
 
 async def leaks(storage: RedisStorage) -> list[str]:

@@ -6,10 +6,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from checkmate_queue.backends.memory import MemoryStore
+from checkmate_queue.backends.postgres.store import PostgresStore
+from checkmate_queue.backends.redis.store import RedisStore
 from checkmate_queue.backends.sqlite import SqliteStore
 from checkmate_queue.core.model import (
     Done,
@@ -27,10 +30,12 @@ from checkmate_queue.core.moving import Moved
 from checkmate_queue.moving import MovableStore
 from checkmate_queue.testing.clock import TravellingClock
 from checkmate_queue.testing.conformance.moving import normal
+from tests.servers.postgres import PostgresStorage
+from tests.servers.redis_storage import RedisStorage
 
 MakeStore = Callable[[str], MovableStore]
 
-ENGINES = ["memory", "sqlite"]
+ENGINES = ["memory", "sqlite", "redis", "postgres"]
 
 
 @pytest.fixture
@@ -39,20 +44,28 @@ def clock() -> TravellingClock:
 
 
 @pytest.fixture
-def make(tmp_path: Path, clock: TravellingClock) -> MakeStore:
+async def make(
+    tmp_path: Path, clock: TravellingClock, postgres_url: str, redis_storage: RedisStorage
+) -> AsyncIterator[MakeStore]:
     """Makes a store of an engine, empty at first."""
-    made = 0
+    schemas: list[PostgresStorage] = []
 
     def store(engine: str) -> MovableStore:
-        nonlocal made
-        made += 1
-        return (
-            MemoryStore(clock=clock)
-            if engine == "memory"
-            else SqliteStore(tmp_path / f"{made}.db", clock=clock)
-        )
+        match engine:
+            case "memory":
+                return MemoryStore(clock=clock)
+            case "sqlite":
+                return SqliteStore(tmp_path / f"{uuid4().hex}.db", clock=clock)
+            case "redis":
+                prefix = f"{redis_storage.prefix}:{uuid4().hex}"  # so that it is removed with the others
+                return RedisStore(redis_storage.url, prefix=prefix, clock=clock)
+            case _:
+                schemas.append(PostgresStorage(postgres_url, f"engines_{uuid4().hex}"))
+                return PostgresStore(postgres_url, schema=schemas[-1].schema, clock=clock)
 
-    return store
+    yield store
+    for schema in schemas:
+        await schema.destroy()
 
 
 @asynccontextmanager
@@ -82,7 +95,10 @@ async def fill(store: MovableStore, clock: TravellingClock) -> None:
     schedule = await store.put_schedule("q", spec)
     assert schedule.next_at is not None
     clock.advance(1)
-    await store.fire("q", [Firing("s", 1, schedule.next_at, schedule.next_at + 60_000, (schedule.next_at,))])
+    await store.fire(
+        "q",
+        [Firing("s", schedule.revision, schedule.next_at, schedule.next_at + 60_000, (schedule.next_at,))],
+    )
     await store.cancel("q", claims[5].job_id)
     for _ in range(3):
         clock.advance(0.4)

@@ -22,7 +22,7 @@ from tests.switching.plugins import FarConfig, FarPlugin
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 FAR = StoredConfig("far", 3, {"host": "h", "port": 1})
 NEAR = StoredConfig("near", 1, {})
-MOVING = Document(7, FAR, "moving", Undertaking("id", "me", 3, NEAR), {"near": NEAR})
+MOVING = Document(7, FAR, "moving", Undertaking("id", "me", 3, NEAR, "fence"), {"near": NEAR})
 
 
 @pytest.fixture

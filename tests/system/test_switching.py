@@ -6,10 +6,12 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from checkmate_queue import (
     BackendSwitched,
@@ -21,16 +23,35 @@ from checkmate_queue import (
     QueueManager,
     SwitchProgressed,
 )
-from checkmate_queue.backends.sqlite import SqliteStore
-from checkmate_queue.switching.settings import BACKEND_KEY
 from checkmate_queue.testing.waiting import wait_until
+from tests.servers.postgres import PostgresStorage
+from tests.servers.redis_storage import RedisStorage
+from tests.system.places import Places
 
 Started = Callable[..., Awaitable[QueueManager]]
 
 
+MakePlaces = Callable[[str], Places]
+
+
 @pytest.fixture
-async def started() -> AsyncIterator[Started]:
-    """Makes managers, and shuts them down; nothing may be left behind (L1)."""
+async def make_places(
+    tmp_path: Path, redis_storage: RedisStorage, postgres_storage: PostgresStorage
+) -> AsyncIterator[MakePlaces]:
+    made: list[Places] = []
+
+    def make(kind: str) -> Places:
+        made.append(Places(kind, tmp_path, redis_storage, postgres_storage))
+        return made[-1]
+
+    yield make
+    for places in made:
+        await places.destroy()
+
+
+@pytest.fixture
+async def started(make_places: MakePlaces) -> AsyncIterator[Started]:
+    """Makes managers, and shuts them down before the servers are emptied; nothing may be left behind (L1)."""
     managers: list[QueueManager] = []
 
     async def make(url: str, **settings: Any) -> QueueManager:
@@ -50,21 +71,9 @@ async def started() -> AsyncIterator[Started]:
     )
 
 
-def url(tmp_path: Path, name: str) -> str:
-    return f"sqlite:///{tmp_path / name}.db"
-
-
-def config(tmp_path: Path, name: str) -> dict[str, Any]:
-    return {"path": str(tmp_path / f"{name}.db")}
-
-
-async def setting(tmp_path: Path, name: str) -> object:
-    store = SqliteStore(tmp_path / f"{name}.db")
-    await store.open()
-    try:
-        return await store.load_setting(BACKEND_KEY)
-    finally:
-        await store.close()
+@pytest.fixture(params=["sqlite", "redis", pytest.param("postgres", marks=pytest.mark.full)])
+def places(request: pytest.FixtureRequest, make_places: MakePlaces) -> Places:
+    return make_places(request.param)
 
 
 class Work:
@@ -88,9 +97,13 @@ class Work:
     async def produce(self, name: str) -> int:
         count = 0
         while not self.stopping.is_set():
+            await wait_until(partial(self._done_more_than, count - 500), description="jobs are done")
             await self.queue.enqueue(name, job_id=f"{name}:{count}")
             count += 1
         return count
+
+    def _done_more_than(self, number: int) -> bool:
+        return self.done.total() > number
 
     async def begin(self) -> list[asyncio.Task[int]]:
         """Consume, with one delivery that runs on, and produce."""
@@ -107,14 +120,16 @@ class Work:
         await wait_until(lambda: self.done.total() > before + 20, description="jobs are done")
 
 
-@pytest.mark.parametrize("first", ["memory://", "sqlite"])
-async def test_everything_goes_on(first: str, started: Started, tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", ["memory", "sqlite", "redis"])
+async def test_everything_goes_on(
+    first: str, places: Places, make_places: MakePlaces, started: Started
+) -> None:
     """B2, B3, B4: queues and consumers from before, a delivery that runs, and handlers that enqueue."""
-    manager = await started(url(tmp_path, "old") if first == "sqlite" else first)
+    manager = await started("memory://" if first == "memory" else make_places(first).url("old"))
     work = Work(manager)
     producers = await work.begin()
     await work.more_is_done()
-    result = await manager.set_active_backend("sqlite", config(tmp_path, "new"))
+    result = await manager.set_active_backend(places.kind, places.config("new"))
     assert (result.success, result.migrated_recurring_jobs) == (True, 1)
     assert result.migrated_jobs >= 2
     assert result.warnings
@@ -128,109 +143,147 @@ async def test_everything_goes_on(first: str, started: Started, tmp_path: Path) 
     stats = await manager.get_queue("q").get_stats()
     assert (stats.completed, stats.delayed, stats.pending) == (expected, 1, 0)
     assert await manager.get_queue("q").list_recurring_jobs() == ["often"]
-    assert manager.get_active_plugin() == "sqlite"
-    assert manager.get_active_config()["path"] == str(tmp_path / "new.db")
-    assert work.events[-1] == BackendSwitched("", "sqlite", 2)
+    assert manager.get_active_plugin() == places.kind
+    assert places.are(manager.get_active_config(), "new")
+    assert work.events[-1] == BackendSwitched("", places.kind, 2)
     assert any(isinstance(event, SwitchProgressed) for event in work.events)
 
 
-async def test_other_processes_follow(started: Started, tmp_path: Path) -> None:
+async def test_other_processes_follow(started: Started, places: Places) -> None:
     """B3, B5: one that works meets the fence, one that only looks polls, and one that comes later too."""
-    first, second = [await started(url(tmp_path, "old")) for _ in range(2)]
+    first, second = [await started(places.url("old")) for _ in range(2)]
     done: list[str] = []
 
     async def handle(job: Job[Any]) -> None:
         done.append(job.id)
 
     await second.get_queue("q").consume(handle, consumer_group="g")
-    looking = await started(url(tmp_path, "old"))
+    looking = await started(places.url("old"))
     looking.start_polling(0.05)
-    await first.set_active_backend("sqlite", config(tmp_path, "new"))
+    await first.set_active_backend(places.kind, places.config("new"))
     await first.get_queue("q").enqueue(1, job_id="a")
     await wait_until(lambda: done == ["a"], description="the other process has done it")
     await wait_until(
-        lambda: looking.get_active_config()["path"].endswith("new.db"), description="the third one sees it"
+        lambda: places.are(looking.get_active_config(), "new"), description="the third one sees it"
     )
-    later = await started(url(tmp_path, "old"))
-    assert later.get_active_config()["path"] == str(tmp_path / "new.db")
+    later = await started(places.url("old"))
+    assert places.are(later.get_active_config(), "new")
     await later.get_queue("other").enqueue(2, job_id="b")
     assert await first.list_queues() == ["other", "q"]
 
 
-async def test_fence_leads_to_the_settings(started: Started, tmp_path: Path) -> None:
+async def test_fence_leads_to_the_settings(started: Started, places: Places) -> None:
     """B3: one that was started with a later backend's URL follows the next switch all the same."""
-    first = await started(url(tmp_path, "a"))
+    first = await started(places.url("a"))
     await first.get_queue("q").enqueue(1, job_id="1")
-    await first.set_active_backend("sqlite", config(tmp_path, "b"))
-    stranger = await started(url(tmp_path, "b"))
+    await first.set_active_backend(places.kind, places.config("b"))
+    stranger = await started(places.url("b"))
     await stranger.get_queue("q").enqueue(2, job_id="2")
-    await first.set_active_backend("sqlite", config(tmp_path, "c"))
+    await first.set_active_backend(places.kind, places.config("c"))
     await stranger.get_queue("q").enqueue(3, job_id="3")
-    assert stranger.get_active_config()["path"] == str(tmp_path / "c.db")
+    assert places.are(stranger.get_active_config(), "c")
     assert (await first.get_queue("q").get_stats()).unclaimed == 3
-    await first.set_active_backend("sqlite", config(tmp_path, "b"))
+    await first.set_active_backend(places.kind, places.config("b"))
     await stranger.get_queue("q").enqueue(4, job_id="4")
-    assert stranger.get_active_config()["path"] == str(tmp_path / "b.db")
+    assert places.are(stranger.get_active_config(), "b")
     assert (await first.get_queue("q").get_stats()).unclaimed == 4
 
 
-async def test_refused_switches_change_nothing(started: Started, tmp_path: Path) -> None:
+async def test_refused_switches_change_nothing(started: Started, places: Places, tmp_path: Path) -> None:
     """B1: an unknown plugin, a wrong config, no connection, a target that is not empty or too small."""
-    manager = await started(url(tmp_path, "old"))
+    manager = await started(places.url("old"))
     queue = manager.get_queue("q")
     await queue.enqueue_many(range(5))
-    full = await started(url(tmp_path, "full"))
+    full = await started(places.url("full"))
     await full.get_queue("theirs").enqueue(1)
-    before = await setting(tmp_path, "old")
+    before = await places.setting("old")
     refused: list[tuple[type[Exception], str, dict[str, Any]]] = [
         (PluginNotFoundError, "nowhere", {}),
         (ConfigError, "sqlite", {}),
         (ConfigError, "memory", {"odd": 1}),
         (ConfigError, "sqlite", {"path": str(tmp_path)}),
-        (BackendSwitchError, "sqlite", config(tmp_path, "full")),
+        (BackendSwitchError, places.kind, places.config("full")),
         (BackendSwitchError, "memory", {"max_queue_size": 4}),
     ]
     for error, plugin, values in refused:
-        for call in (manager.set_active_backend, manager.preview):
-            with pytest.raises((error, BackendUnavailableError) if error is ConfigError else error):
+        for call in (manager.set_active_backend, manager.preview_switch):
+            with pytest.raises(error):
                 await call(plugin, values)
-    assert await setting(tmp_path, "old") == before
-    assert manager.get_active_config()["path"] == str(tmp_path / "old.db")
+    assert await places.setting("old") == before
+    assert places.are(manager.get_active_config(), "old")
     assert (await queue.get_stats()).unclaimed == 5
 
 
-async def test_preview_tells_the_same_and_moves_nothing(started: Started, tmp_path: Path) -> None:
-    """B7."""
-    manager = await started(url(tmp_path, "old"))
-    queue = manager.get_queue("q")
-    await queue.enqueue_many(range(5))
-    await queue.schedule_recurring("s", {}, interval_seconds=60, start_delay=60)
-    before = await setting(tmp_path, "old")
-    preview = await manager.preview("sqlite", config(tmp_path, "new"))
-    assert (preview.migrated_jobs, preview.migrated_recurring_jobs) == (5, 1)
-    assert await setting(tmp_path, "old") == before
-    assert await manager.set_active_backend("sqlite", config(tmp_path, "new")) == preview
-
-
-async def test_config_of_the_same_storage(started: Started, tmp_path: Path) -> None:
-    """B1: nothing moves; the config is another one, for those that start later too."""
-    manager = await started(url(tmp_path, "old"))
+@pytest.mark.parametrize(
+    ("plugin", "config"),
+    [
+        ("redis", {"url": "redis://:s3cret@127.0.0.1:1/0"}),
+        ("redis", {"url": "redis://127.0.0.1:1/0", "password": "s3cret"}),
+        ("postgres", {"url": "postgresql://me:s3cret@127.0.0.1:1/db"}),
+        ("postgres", {"url": "postgresql://me@127.0.0.1:1/db", "password": "s3cret"}),
+    ],
+)
+async def test_backend_that_is_not_there_changes_nothing(
+    plugin: str, config: dict[str, Any], started: Started, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B1, L6: the error has host and port, and no secret."""
+    monkeypatch.setenv("CHECKMATE_QUEUE_SECRET_KEY", Fernet.generate_key().decode())
+    manager = await started(places.url("old"))
     await manager.get_queue("q").enqueue(1)
-    values = {**config(tmp_path, "old"), "concurrency": 3}
-    result = await manager.set_active_backend("sqlite", values)
-    assert (result.migrated_jobs, result.warnings) == (0, ())
-    assert manager.get_active_config()["concurrency"] == 3
-    assert (await started(url(tmp_path, "old"))).get_active_config()["concurrency"] == 3
+    before = await places.setting("old")
+    for call in (manager.set_active_backend, manager.preview_switch):
+        with pytest.raises(BackendUnavailableError, match=r"127\.0\.0\.1:1\b") as caught:
+            await call(plugin, {**config, "patience_seconds": 0.1})
+        assert "s3cret" not in f"{caught.value!r} {caught.value.__cause__!r}"
+    assert await places.setting("old") == before
     assert (await manager.get_queue("q").get_stats()).unclaimed == 1
 
 
-async def test_two_switches_at_once(started: Started, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("plugin", "url"),
+    [("redis", "redis://:s3cret@host:1/0"), ("postgres", "postgresql://me:s3cret@host:1/db")],
+)
+def test_password_of_an_address_is_a_secret(plugin: str, url: str) -> None:
+    """L6: however it came, it is redacted and sealed like one."""
+    registry = QueueManager("memory://").registry
+    config = registry.get_plugin(plugin).validate({"url": url})
+    assert config.password.get_secret_value() == "s3cret"
+    assert "s3cret" not in f"{config!r}"
+
+
+async def test_preview_tells_the_same_and_moves_nothing(started: Started, places: Places) -> None:
+    """B7."""
+    manager = await started(places.url("old"))
+    queue = manager.get_queue("q")
+    await queue.enqueue_many(range(5))
+    await queue.schedule_recurring("s", {}, interval_seconds=60, start_delay=60)
+    before = await places.setting("old")
+    preview = await manager.preview_switch(places.kind, places.config("new"))
+    assert (preview.migrated_jobs, preview.migrated_recurring_jobs) == (5, 1)
+    assert await places.setting("old") == before
+    result = await manager.set_active_backend(places.kind, places.config("new"))
+    assert (result.migrated_jobs, result.migrated_recurring_jobs, result.warnings) == (5, 1, ())
+
+
+async def test_config_of_the_same_storage(started: Started, places: Places) -> None:
+    """B1: nothing moves; the config is another one, for those that start later too."""
+    manager = await started(places.url("old"))
+    await manager.get_queue("q").enqueue(1)
+    values = {**places.config("old"), "concurrency": 3}
+    result = await manager.set_active_backend(places.kind, values)
+    assert (result.migrated_jobs, result.warnings) == (0, ())
+    assert manager.get_active_config()["concurrency"] == 3
+    assert (await started(places.url("old"))).get_active_config()["concurrency"] == 3
+    assert (await manager.get_queue("q").get_stats()).unclaimed == 1
+
+
+async def test_two_switches_at_once(started: Started, places: Places) -> None:
     """B6: they end on one backend, and the second is refused or follows."""
-    first, second = [await started(url(tmp_path, "old")) for _ in range(2)]
+    first, second = [await started(places.url("old")) for _ in range(2)]
     await first.get_queue("q").enqueue_many(range(300))
     answers = await asyncio.gather(
-        first.set_active_backend("sqlite", config(tmp_path, "one")),
-        second.set_active_backend("sqlite", config(tmp_path, "two")),
+        first.set_active_backend(places.kind, places.config("one")),
+        second.set_active_backend(places.kind, places.config("two")),
         return_exceptions=True,
     )
     assert [each for each in answers if not isinstance(each, BackendSwitchError)]
@@ -242,13 +295,13 @@ async def test_two_switches_at_once(started: Started, tmp_path: Path) -> None:
     assert first.get_active_config() == second.get_active_config()
 
 
-async def test_handler_may_switch(started: Started, tmp_path: Path) -> None:
+async def test_handler_may_switch(started: Started, places: Places) -> None:
     """B2: nothing waits for it."""
-    manager = await started(url(tmp_path, "old"))
+    manager = await started(places.url("old"))
     done: list[str] = []
 
     async def handle(job: Job[Any]) -> None:
-        await manager.set_active_backend("sqlite", config(tmp_path, "new"))
+        await manager.set_active_backend(places.kind, places.config("new"))
         done.append(job.id)
 
     queue = manager.get_queue("q")

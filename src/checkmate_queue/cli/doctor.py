@@ -64,7 +64,7 @@ def doctor(
     if as_json:
         show_json(findings)
     else:
-        show(table(("check", "", "found"), ([f.check, f.status, f.message] for f in findings)))
+        show(table(("check", "", "found"), ([f.check, f.status, f.message] for f in findings), wraps=True))
     if any(finding.status == "problem" for finding in findings):
         raise typer.Exit(1)
 

@@ -47,7 +47,9 @@ class QueueManager(Switching, Overview):
     """One process's door to a backend.
 
     `url` names the backend: `memory://`, `sqlite:///path`, or what a plugin takes; settings (`concurrency`,
-    `lease_seconds`, …) are keywords or the URL's query, a keyword wins. `lifespan(manager)` returns an
+    `lease_seconds`, …) are keywords or the URL's query, a keyword wins. Which backend is active after a
+    switch is kept in the backend that `settings`, another URL, names, else in that of `url`; with
+    `settings` alone `url` is the same. `lifespan(manager)` returns an
     async context manager that is entered before consumers start and left after they have stopped.
     `clock` replaces the engine's clock, for tests.
 
@@ -56,22 +58,23 @@ class QueueManager(Switching, Overview):
 
     def __init__(
         self,
-        url: str,
+        url: str | None = None,
         *,
+        settings: str | None = None,
         lifespan: Callable[[QueueManager], AbstractAsyncContextManager[Any]] | None = None,
         clock: Clock | None = None,
-        **settings: Any,
+        **options: Any,
     ) -> None:
+        if url is None and settings is None:
+            raise ConfigError("QueueManager needs the URL of a backend, such as 'sqlite:///queue.db'")
         if lifespan is not None and not callable(lifespan):
             raise ConfigError(f"lifespan must be a function of the manager, not {excerpt(lifespan)}")
         self.registry: QueuePluginRegistry = discover()
-        self._address = Address(url, settings)
+        self._address = Address(settings if url is None else url, options)
+        self._settings_address = None if url is None or settings is None else Address(settings, {})
         self._lifespan = lifespan
         self._clock = clock
-        self._plugin: QueuePlugin[Any] | None = None
-        self._config: BackendConfig | None = None
-        if self.registry.for_scheme(self._address.scheme):
-            self._resolve()
+        self._resolved = self._address.resolved(self.registry)
         self._hub = EventHub()
         self._queues: dict[str, Queue[Any]] = {}
         self._retired: list[Queue[Any]] = []
@@ -132,37 +135,29 @@ class QueueManager(Switching, Overview):
 
     # -- the backend -----------------------------------------------------------------------------
 
-    def _home(self, given: Place) -> Place:
-        """Where the settings are: in the backend that the URL names."""
-        return given
-
-    def _present(self) -> Place:
-        return Place(*self._resolve()) if self._backends is None else self._backends.active
-
-    async def _open_backends(self) -> Backends:
-        await self._open_runtime()
-        assert self._backends is not None
-        return self._backends
+    @property
+    def url(self) -> str:
+        """The URL that the manager was given, without user, password and query."""
+        return self._address.shown
 
     def _resolve(self) -> tuple[QueuePlugin[Any], BackendConfig]:
-        if self._plugin is None or self._config is None:
+        if self._resolved is None:
             plugin = self._address.plugin(self.registry)
-            self._config = self._address.config(plugin)
-            self._plugin = plugin
-        return self._plugin, self._config
+            self._resolved = plugin, self._address.config(plugin)
+        return self._resolved
 
     # -- starting and stopping -------------------------------------------------------------------
 
-    def configure(self, **settings: Any) -> None:
-        """Replace settings before the start; wrong ones raise `ConfigError`.
+    def configure(self, url: str | None = None, **settings: Any) -> None:
+        """Replace the URL, settings or both before the start; wrong ones raise `ConfigError`.
 
-        They win over those that the manager was made with.
+        They win over what the manager was made with: a URL over the old one with its query, a setting over
+        the same setting. Nothing else is forgotten.
         """
         if self._runtime is not None:
             raise ConfigError("The settings of a manager that was started can't be replaced")
-        address = self._address.with_settings(settings)
-        if self.registry.for_scheme(address.scheme):
-            self._config = address.config(address.plugin(self.registry))
+        address = self._address.replaced(url, settings)
+        self._resolved = address.resolved(self.registry)
         self._address = address
 
     async def start(self, consume: bool = True, *, queues: Collection[str] | None = None) -> None:
@@ -186,7 +181,8 @@ class QueueManager(Switching, Overview):
     async def _open(self) -> None:
         plugin, config = await self._await_plugin()
         given = Place(plugin, config)
-        backends = Backends(self.registry, self._home(given), given, self._hub, self._clock)
+        home = self._home(given)
+        backends = Backends(self.registry, home, given, self._hub, self._clock, self._config_changed)
         store = await backends.open()
         try:
             self._check_not_shut_down()
@@ -371,7 +367,7 @@ class QueueManager(Switching, Overview):
             queue.work_came()
 
     def _patience(self) -> float:
-        return self._config.patience_seconds if self._config is not None else float(DEFAULT_PATIENCE)
+        return self._resolved[1].patience_seconds if self._resolved else float(DEFAULT_PATIENCE)
 
     def _check_not_shut_down(self) -> None:
         if self._shut_down:

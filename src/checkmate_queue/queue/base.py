@@ -49,6 +49,9 @@ class QueueBase(Generic[T]):
         self.unclaimed: Unclaimed = unclaimed
         self._codec: PayloadCodec[T] = PayloadCodec(payload_type)
         self._source = source
+        self._detach()
+
+    def _detach(self) -> None:
         self._attached: Attached | None = None
         self._attaching = asyncio.Lock()
         self._stopped = False
@@ -90,6 +93,11 @@ class QueueBase(Generic[T]):
     @property
     def stopped(self) -> bool:
         return self._stopped
+
+    def slots_changed(self) -> None:
+        """The config says otherwise how many deliveries run at once."""
+        if self._attached is not None:
+            self._attached.worker.slots_changed()
 
     def work_came(self) -> None:
         """The backend has news of this queue."""

@@ -40,13 +40,15 @@ class Pointer:
 class Undertaking:
     """A switch under way. `other` is the backend that is not active: where to, or where from.
 
-    `beat` grows while `owner` is at work; where it stands still, another process takes over.
+    `beat` grows while `owner` is at work; where it stands still, another process takes over. `fence` is what
+    the fences of this switch say, whoever ends it.
     """
 
     id: str
     owner: str
     beat: int
     other: StoredConfig
+    fence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ def dump(document: Document) -> str:
                 "owner": undertaking.owner,
                 "beat": undertaking.beat,
                 "other": _dump_config(undertaking.other),
+                "fence": undertaking.fence,
             },
             "configs": {name: _dump_config(config) for name, config in sorted(document.configs.items())},
         }
@@ -130,7 +133,11 @@ def _parse(stored: Any) -> Document:
     if pointer["phase"] not in get_args(Phase) or not isinstance(pointer["version"], int):
         raise ValueError("its pointer is malformed")
     undertaking = switch and Undertaking(
-        str(switch["id"]), str(switch["owner"]), int(switch["beat"]), _parse_config(switch["other"])
+        str(switch["id"]),
+        str(switch["owner"]),
+        int(switch["beat"]),
+        _parse_config(switch["other"]),
+        str(switch["fence"]),
     )
     configs = {str(name): _parse_config(config) for name, config in stored["configs"].items()}
     return Document(pointer["version"], active, pointer["phase"], undertaking, configs)

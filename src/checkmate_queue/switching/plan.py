@@ -14,13 +14,16 @@ Step: TypeAlias = Literal["copy", "finish", "undo"]
 """What is to be done next: fence and copy, empty the old backend, or open it again."""
 
 
-def begin(document: Document, target: StoredConfig, switch_id: str, owner: str) -> Document:
-    """A switch to `target` is under way; raises `BackendSwitchError` where one is already."""
+def begin(document: Document, target: StoredConfig, switch_id: str, owner: str, fence: str) -> Document:
+    """A switch to `target` is under way; raises `BackendSwitchError` where one is already.
+
+    `fence` is what its fences say.
+    """
     if document.undertaking is not None:
         raise BackendSwitchError(
             f"A switch to {_where(document)!r} is under way already; wait until it has ended"
         )
-    return replace(document, phase="moving", undertaking=Undertaking(switch_id, owner, 0, target))
+    return replace(document, phase="moving", undertaking=Undertaking(switch_id, owner, 0, target, fence))
 
 
 def next_step(document: Document) -> Step | None:

@@ -233,9 +233,9 @@ class MemoryStore:
     async def clear(self, successor: str) -> None:
         """See the contract."""
         with self._lock:
-            self._registry_successor = successor
-            self._reception = None
-            self._queues.clear()
+            if self._registry_successor == successor:
+                self._reception = None
+                self._queues.clear()
 
     async def held(self, epoch: Epoch) -> list[HeldClaim]:
         """See the contract."""

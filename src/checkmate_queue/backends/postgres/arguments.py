@@ -91,9 +91,9 @@ class Settlements:
         self.keys.append(key)
         self.delays.append(delay)
         self.attempts.append(attempt)
-        self.types.append(_encoded(failure.error_type) if failure else None)
-        self.messages.append(_encoded(failure.message) if failure else None)
-        self.tracebacks.append(_encoded(failure.traceback) if failure else None)
+        self.types.append(encoded(failure.error_type) if failure else None)
+        self.messages.append(encoded(failure.message) if failure else None)
+        self.tracebacks.append(encoded(failure.traceback) if failure else None)
 
 
 def split_done(settlements: Sequence[Settlement]) -> tuple[list[int], Settlements]:
@@ -147,11 +147,11 @@ def schedule_of(row: Row) -> Schedule:
     )
 
 
-def _encoded(text: str) -> bytes:
+def encoded(text: str) -> bytes:
     """Texts of errors may hold what PostgreSQL's text can't: NUL, and surrogates that stand alone."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def decoded(text: bytes) -> str:
-    """What `_encoded` made of a text."""
+    """What `encoded` made of a text."""
     return text.decode("utf-8", "surrogatepass")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, ClassVar, cast
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
@@ -67,6 +68,7 @@ class PostgresPlugin(QueuePlugin[PostgresConfig]):
         )
     )
     config_schema: type[PostgresConfig] = PostgresConfig
+    switchable: ClassVar[bool] = True
 
     def address_of(self, url: SplitResult) -> dict[str, Any]:
         try:
@@ -76,6 +78,15 @@ class PostgresPlugin(QueuePlugin[PostgresConfig]):
         own = [pair for pair in parse_qsl(url.query) if pair[0] in self.address_parameters]
         address, password = _without_password(url._replace(query=urlencode(own)))
         return {"url": address} if password is None else {"url": address, "password": password}
+
+    def storage_of(self, config: PostgresConfig) -> Hashable:
+        url = urlsplit(config.url)
+        query = dict(parse_qsl(url.query))
+        user = unquote(url.username or query.get("user") or "")
+        database = unquote(url.path.lstrip("/")) or user
+        address = [part.rpartition("@")[2].lower() for part in url.netloc.split(",")]
+        hosts = tuple(part if ":" in part.rpartition("]")[2] else f"{part}:5432" for part in address)
+        return hosts, query.get("host"), query.get("port"), database, config.schema_name
 
     def create_store(self, config: PostgresConfig, clock: Clock | None = None) -> Store:
         store = import_engine("checkmate_queue.backends.postgres.store", "asyncpg", "postgres").PostgresStore(

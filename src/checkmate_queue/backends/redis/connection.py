@@ -113,8 +113,15 @@ class Connection:
                     return Reply(values[1:], readied)
                 case b"again":
                     readied += sum(values[1:])
+                case b"unknown":
+                    raise await self._absence(queue)
                 case refusal:
                     raise refused(refusal, values[1:], queue)
+
+    async def _absence(self, queue: str) -> Exception:
+        """Why there is no such queue: what was cleared has gone where the registry says (B3)."""
+        successor = await self.ask("GET", self.keys.successor)
+        return refused(b"unknown", [], queue) if successor is None else FencedError(successor.decode())
 
     async def evaluate(self, name: str, keys: Sequence[str], *arguments: Argument) -> list[Any]:
         """Run a script once."""

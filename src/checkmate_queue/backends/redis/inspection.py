@@ -14,7 +14,7 @@ from checkmate_queue.backends.redis.records import (
     unpack_worker,
 )
 from checkmate_queue.core.model import GroupRecord, QueueStats
-from checkmate_queue.store import BATCH, UnknownQueueError
+from checkmate_queue.store import BATCH, FencedError, UnknownQueueError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -39,7 +39,7 @@ async def stats(connection: Connection, queue: str) -> QueueStats:
     """stats.lua: the numbers of a queue."""
     try:
         return unpack_stats((await connection.run("stats", queue)).values)
-    except UnknownQueueError:
+    except (UnknownQueueError, FencedError):
         return QueueStats()
 
 

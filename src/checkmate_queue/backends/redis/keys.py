@@ -45,6 +45,16 @@ class Keyspace:
         """Where the registry went, once it is fenced."""
         return self._registry("successor")
 
+    @property
+    def reception(self) -> str:
+        """The hash of the last move into this storage."""
+        return self._registry("reception")
+
+    @property
+    def generation(self) -> str:
+        """How often all queues were emptied."""
+        return self._registry("generation")
+
     def _registry(self, name: str) -> str:
         # no escaped name of a queue contains the asterisk
         return f"{self._prefix}:{{*}}:{name}"

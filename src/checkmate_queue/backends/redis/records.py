@@ -57,7 +57,8 @@ def unpack_id(packed: bytes) -> str:
     return packed.decode()
 
 
-def _readable_id(packed: bytes) -> str:
+def readable_id(packed: bytes) -> str:
+    """The id, or what can be read of it."""
     try:
         return unpack_id(packed)
     except ValueError:
@@ -99,8 +100,7 @@ def pack_settlement(settlement: Settlement) -> Sequence[Argument]:
         case RetryLater(key, delay_ms):
             return "retry", key, delay_ms
         case Fail(key, failure, attempt):
-            texts = (failure.error_type, failure.message, failure.traceback)
-            return "fail", key, int(attempt), *(text.encode(errors="backslashreplace") for text in texts)
+            return "fail", key, int(attempt), *pack_failure(failure)
         case GiveBack(key):
             return "back", key
         case Cancelled(key):
@@ -195,8 +195,8 @@ def unpack_failed(
 ) -> FailedRecord:
     """A failed entry."""
     texts = (text.decode(errors="replace") for text in (error_type, message, traceback))
-    name = _readable_id(job_id)
-    data = _readable_payload(packed)[0]
+    name = readable_id(job_id)
+    data = readable_payload(packed)[0]
     return FailedRecord(
         f"{int(number):016d}", name, group.decode(), data, Failure(*texts), attempts, failed_at
     )
@@ -214,14 +214,14 @@ def unpack_job(
     states: list[bytes],
 ) -> JobRecord:
     """A living job; its own state is that of the group that is furthest on."""
-    data, metadata = _readable_payload(packed)
+    data, metadata = readable_payload(packed)
     groups = {
         name.decode(): cast("JobState", state.decode())
         for name, state in zip(states[::2], states[1::2], strict=True)
     }
     return JobRecord(
         key=int(key),
-        id=_readable_id(job_id),
+        id=readable_id(job_id),
         data=data,
         state=_overall(unclaimed == 1, groups),
         priority=priority,
@@ -240,11 +240,18 @@ def _overall(unclaimed: bool, groups: Mapping[str, JobState]) -> JobState:
     return next(state for state in order if state in groups.values())
 
 
-def _readable_payload(packed: bytes) -> tuple[bytes, bytes]:
+def readable_payload(packed: bytes) -> tuple[bytes, bytes]:
+    """Payload and metadata, or what is stored in their place (X3)."""
     try:
         return unpack_payload(packed)
     except ValueError:
         return packed, b""
+
+
+def pack_failure(failure: Failure) -> Sequence[Argument]:
+    """Why a delivery failed."""
+    texts = (failure.error_type, failure.message, failure.traceback)
+    return [text.encode(errors="backslashreplace") for text in texts]
 
 
 def pack_schedule(spec: NewSchedule) -> Sequence[Argument]:

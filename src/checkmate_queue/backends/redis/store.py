@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 from checkmate_queue.backends.redis import (
     consumption,
     dangers,
+    export,
     ingestion,
     inspection,
     lifecycle,
+    moving,
     repair,
+    restore,
     scheduling,
     settings,
 )
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
         Tick,
         WorkerRecord,
     )
+    from checkmate_queue.core.moving import Export, HeldClaim, Moved
     from checkmate_queue.store import Clock, News, Setting
 
 _OLDEST = (6, 2)
@@ -82,6 +86,7 @@ class RedisStore:
             patience_ms=patience_ms,
         )
         self._news = Newsreader(self._connection)
+        self._indexes: export.Indexes = {}
 
     # -- lifecycle -------------------------------------------------------------------------------
 
@@ -121,7 +126,6 @@ class RedisStore:
     async def register(self, queue: str) -> None:
         """See the contract."""
         await lifecycle.register(self._connection, queue)
-        await lifecycle.establish(self._connection, queue)
 
     def listen(self, on_news: News) -> None:
         """See the contract."""
@@ -189,6 +193,40 @@ class RedisStore:
         if not await self._connection.ask("SISMEMBER", self._keys.queues, queue):
             raise UnknownQueueError(f"Queue {queue!r} was never registered with this backend.")
         await lifecycle.fence(self._connection, queue, successor)
+
+    # -- moving ----------------------------------------------------------------------------------
+
+    async def export(self, queue: str, cursor: str = "", limit: int = BATCH) -> Export:
+        """See the contract."""
+        return await export.export(self._connection, self._indexes, queue, cursor, limit)
+
+    async def is_vacant(self) -> bool:
+        """See the contract."""
+        return await moving.is_vacant(self._connection)
+
+    async def receive(self, token: str, successor: str) -> bool:
+        """See the contract."""
+        return await moving.receive(self._connection, token, successor)
+
+    async def restore(self, token: str, queue: str, n: int, records: Sequence[Moved]) -> None:
+        """See the contract."""
+        await restore.restore(self._connection, token, queue, n, records)
+
+    async def admit(self, token: str) -> None:
+        """See the contract."""
+        await moving.admit(self._connection, token)
+
+    async def reopen(self, successor: str) -> None:
+        """See the contract."""
+        await moving.reopen(self._connection, successor)
+
+    async def clear(self, successor: str) -> None:
+        """See the contract."""
+        await moving.clear(self._connection, successor)
+
+    async def held(self, epoch: Epoch) -> list[HeldClaim]:
+        """See the contract."""
+        return await moving.held(self._connection, epoch)
 
     # -- repair ----------------------------------------------------------------------------------
 

@@ -14,7 +14,15 @@ from checkmate_queue.core.model import (
     NewJob,
     RetryLater,
 )
-from checkmate_queue.core.moving import Moved, MovedEpoch, MovedGroup, MovedJob, MovedQueue, MovedSchedule
+from checkmate_queue.core.moving import (
+    Moved,
+    MovedClaim,
+    MovedEpoch,
+    MovedGroup,
+    MovedJob,
+    MovedQueue,
+    MovedSchedule,
+)
 from checkmate_queue.moving import MovableStore
 from checkmate_queue.testing.conformance.audit import all_jobs
 from checkmate_queue.testing.conformance.harness import Harness, Worker
@@ -45,11 +53,11 @@ async def export(h: Harness, batch: int = 3) -> list[Moved]:
 
 
 def normal(records: list[Moved]) -> list[Moved]:
-    """The records with keys that count from 1, as far as records have them."""
+    """The records with keys that count from 1, as far as records have them, and without the last numbers."""
     keys = {getattr(record, "key", 0) for record in records}
     ranks = {key: rank for rank, key in enumerate(sorted(keys))}
     return [
-        record._replace(last_key=0)
+        record._replace(last_key=0, last_claim=0, last_revision=0)
         if isinstance(record, MovedQueue)
         else record
         if isinstance(record, MovedGroup | MovedEpoch | MovedSchedule)
@@ -140,7 +148,15 @@ class Moves(Theme):
         await fire(h, await put(h))
         await h.store.set_paused(h.queue, True)
         first = await move(h)
-        assert normal(await move(h)) == normal(first)
+        again = await move(h)
+        assert normal(again) == normal(first)
+        before, after = first[0], again[0]
+        assert isinstance(before, MovedQueue)
+        assert isinstance(after, MovedQueue)
+        # None is ever drawn twice.
+        assert before.last_claim >= max(each.claim for each in first if isinstance(each, MovedClaim))
+        assert after.last_claim >= before.last_claim
+        assert after.last_revision >= before.last_revision >= 1
 
     @needs("schedules")
     async def test_schedules_move(self, h: Harness) -> None:

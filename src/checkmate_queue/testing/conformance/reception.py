@@ -177,6 +177,7 @@ class Receiving(Theme):
     async def test_cleared_store_refuses_what_it_knew(self, h: Harness) -> None:
         """B3: a worker that comes late meets the fence, and is not told that the queue is unknown."""
         worker = await h.worker("w", "g")
+        await h.store.fence(None, "there")
         await h.store.fence(h.queue, "there")
         await movable(h).clear("there")
         await refused(worker.heartbeat)
@@ -189,6 +190,7 @@ class Receiving(Theme):
         await h.worker("w", "g")
         await h.add("a")
         await put(h)
+        await h.store.fence(None, "there")
         await movable(h).clear("there")
         assert await h.store.queues() == []
         assert await movable(h).is_vacant()
@@ -199,6 +201,21 @@ class Receiving(Theme):
         worker = await h.worker("w", "g")
         assert await worker.drain() == []
         assert await h.accepts("a")
+
+    async def test_only_its_own_fence_lets_a_store_be_cleared(self, h: Harness) -> None:
+        """B6: whoever was given up and comes late removes nothing, though the store is in use again."""
+        await h.add("a")
+        await movable(h).clear("there")
+        records = await export(h)
+        await movable(h).clear("elsewhere")
+        assert not await movable(h).is_vacant()
+        await movable(h).clear("there")
+        assert await movable(h).receive("t", "back")
+        await movable(h).restore("t", h.queue, 1, records)
+        await movable(h).admit("t")
+        await movable(h).clear("there")
+        await movable(h).clear("back")
+        assert await (await h.worker("w", "g")).drain() == ["a"]
 
     @needs("load_setting", "save_setting")
     async def test_settings_stay(self, h: Harness) -> None:

@@ -5,11 +5,17 @@
 -- include: lib/chores.lua
 
 local call = redis.call
-local AGAIN = queue.AGAIN
+local now, AGAIN, int = queue.now, queue.AGAIN, queue.int
 
-if call('HEXISTS', KEYS[1], 'successor') == 0 and not chores.caught_up() then
+local format, successor, asleep = unpack(call('HMGET', KEYS[1], 'format', 'successor', 'asleep'))
+if not successor and not chores.caught_up() then
   return AGAIN
 end
-call('HSETNX', KEYS[1], 'format', ARGV[5])
+if not format then
+  call('HSET', KEYS[1], 'format', ARGV[5], 'contact', int(now), 'attended_at', int(now))
+  call('PERSIST', KEYS[1])
+end
 call('HSET', KEYS[1], 'successor', ARGV[4])
+writes.tally.asleep = asleep ~= false
+writes.wake()
 return {'done'}

@@ -10,15 +10,19 @@ DECLARE
     v_fence text;
     v_seen bigint;
 BEGIN
+    PERFORM demand_isolation();
     SELECT q.id, CASE
         WHEN p_exclusive THEN pg_advisory_xact_lock('queue'::regclass::oid::integer, q.id)
         ELSE pg_advisory_xact_lock_shared('queue'::regclass::oid::integer, q.id)
     END INTO o_queue FROM queue q WHERE q.name = p_queue;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'unknown queue' USING ERRCODE = 'CQ001';
-    END IF;
     SELECT q.fence, q.paused, c.at INTO v_fence, o_paused, v_seen
     FROM queue q JOIN contact c ON c.queue_id = q.id WHERE q.id = o_queue;
+    IF NOT FOUND THEN  -- never known, or moved away with the whole store
+        SELECT m.value INTO v_fence FROM meta m WHERE m.key = 'fence';
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'unknown queue' USING ERRCODE = 'CQ001';
+        END IF;
+    END IF;
     IF v_fence IS NOT NULL THEN
         RAISE EXCEPTION 'fenced queue' USING ERRCODE = 'CQ002', DETAIL = v_fence;
     END IF;

@@ -1,4 +1,4 @@
--- See Lifecycle.register. Raises CQ002 where the registry is fenced and the queue is not known.
+-- See Lifecycle.register. Raises CQ002 where the queue is fenced, or it is not known and the registry is.
 CREATE OR REPLACE FUNCTION register(p_queue text, p_now bigint) RETURNS void
 LANGUAGE plpgsql SET search_path FROM CURRENT
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
@@ -6,7 +6,11 @@ DECLARE
     v_now bigint := coalesce(p_now, (extract(epoch FROM clock_timestamp()) * 1000)::bigint);
     v_fence text;
 BEGIN
-    IF EXISTS (SELECT FROM queue q WHERE q.name = p_queue) THEN
+    PERFORM demand_isolation();
+    SELECT q.fence INTO v_fence FROM queue q WHERE q.name = p_queue;
+    IF v_fence IS NOT NULL THEN
+        RAISE EXCEPTION 'fenced queue' USING ERRCODE = 'CQ002', DETAIL = v_fence;
+    ELSIF FOUND THEN
         RETURN;
     END IF;
     PERFORM pg_advisory_xact_lock_shared('queue'::regclass::oid::integer, 0);

@@ -17,11 +17,11 @@ end
 -- Returns the answer that refuses the call, or nil; renews the queue's contact.
 local function enter()
   local fields = call('HMGET', KEYS[1], 'format', 'successor', 'contact', 'shortest_span', 'paused', 'asleep')
-  if not fields[1] then
-    return {'unknown'}
-  end
   if fields[2] then
     return {'fenced', fields[2]}
+  end
+  if not fields[1] then
+    return {'unknown'}
   end
   local contact, shortest_span = tonumber(fields[3]), tonumber(fields[4] or nil)
   local gap = now - contact

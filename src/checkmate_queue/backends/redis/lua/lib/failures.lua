@@ -14,17 +14,27 @@ local function index_field(occurrence, id)
   return (occurrence and 'o' or 'u') .. id
 end
 
--- failure: error type, message, traceback
-function failures.keep(key, job, group, attempts, failure)
+local function store(entry)
   local number = int(call('HINCRBY', KEYS[1], 'failures', 1))
-  local occurrence = has(job.flags, OCCURRENCE)
-  local payload = job.payload or call('HGET', PAYLOADS, key) or ''
-  local entry = {1, tonumber(key), job.id, occurrence, group, job.priority, attempts, now, has(job.flags, DROP),
-    failure[1], failure[2], failure[3], payload, job.enqueued_at}
   call('HSET', key_of('failed'), number, cmsgpack.pack(entry))
   call('ZADD', key_of('failed_order'), number, number)
-  local field = index_field(occurrence, job.id)
+  local field = index_field(entry[4], entry[3])
   call('HSET', key_of('failed_ids'), field, (call('HGET', key_of('failed_ids'), field) or ',') .. number .. ',')
+end
+
+-- failure: error type, message, traceback
+function failures.keep(key, job, group, attempts, failure)
+  local payload = job.payload or call('HGET', PAYLOADS, key) or ''
+  store({1, tonumber(key), job.id, has(job.flags, OCCURRENCE), group, job.priority, attempts, now, has(job.flags, DROP),
+    failure[1], failure[2], failure[3], payload, job.enqueued_at})
+end
+
+-- One that moves here: key, id, 1 if an occurrence, group, priority, attempts, failed_at, 1 if dropped where unclaimed,
+-- error type, message, traceback, payload and enqueued_at are in ARGV from `at` on.
+function failures.restore(at)
+  store({1, tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2] == '1', ARGV[at + 3], tonumber(ARGV[at + 4]),
+    tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6]), ARGV[at + 7] == '1', ARGV[at + 8], ARGV[at + 9], ARGV[at + 10],
+    ARGV[at + 11], tonumber(ARGV[at + 12])})
 end
 
 -- The numbers of an id's entries, the oldest first: occurrences of schedules apart.

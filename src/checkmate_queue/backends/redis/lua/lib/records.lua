@@ -7,6 +7,7 @@ local FORMAT = 1
 -- enqueued_at and 0; id, fan, token, and a small payload
 local JOB = '>BBBi4dHHH'
 local JOB_SIZE = 21
+local FAN_SIZE_AT = 18
 local TIMES_SIZE = 16
 local SMALL = 256
 -- format, state, cancelled, attempts, stalls, sequence of the claim, epoch, since
@@ -81,6 +82,12 @@ local function unpack_job(raw)
   }
 end
 
+-- The record of a job with other groups; `from` and `to`: where those that it has begin, and what follows them.
+local function with_fan(raw, fan, from, to)
+  return string.sub(raw, 1, FAN_SIZE_AT - 1) .. struct.pack('>H', #fan) .. string.sub(raw, FAN_SIZE_AT + 2, from - 1) .. fan
+    .. string.sub(raw, to)
+end
+
 local function pack_delivery(delivery)
   return struct.pack(DELIVERY, FORMAT, delivery.state, delivery.cancelled, delivery.attempts, delivery.stalls,
     delivery.sequence, delivery.epoch, delivery.since)
@@ -106,6 +113,6 @@ return {
   FORMAT = FORMAT, SMALL = SMALL, DELIVERY = DELIVERY, DELIVERY_SIZE = DELIVERY_SIZE,
   DELAYED = DELAYED, UNCLAIMED = UNCLAIMED, READY = READY, CLAIMED = CLAIMED, LAPSED = LAPSED, RETRYING = RETRYING,
   QUEUED = QUEUED, FRONT = FRONT, OCCURRENCE = OCCURRENCE, DROP = DROP, CLOSED = CLOSED, has = has,
-  pack_fields = pack_fields, pack_job = pack_job, unpack_job = unpack_job, job_fields = job_fields, pack_delivery = pack_delivery,
-  unpack_delivery = unpack_delivery,
+  pack_fields = pack_fields, pack_job = pack_job, unpack_job = unpack_job, job_fields = job_fields, with_fan = with_fan,
+  pack_delivery = pack_delivery, unpack_delivery = unpack_delivery,
 }

@@ -30,6 +30,11 @@ function series.readied(job, gid)
   change(id, 'existing:' .. gid, 1)
 end
 
+-- A delivery that was claimed once comes from another backend.
+function series.moved(job, gid)
+  change(series.id_of(job), 'existing:' .. gid, 1)
+end
+
 function series.started(job, gid)
   change(series.id_of(job), 'waiting:' .. gid, -1)
 end
