@@ -44,7 +44,7 @@ async def carries(url: str) -> None:
         assert job.data == 1
         handled.set()
 
-    async with QueueManager(url, patience_seconds=0.5) as manager:
+    async with QueueManager(url) as manager:
         queue = manager.get_queue("work", int)
         await queue.consume(handle, consumer_group="g")
         await queue.enqueue(1)
