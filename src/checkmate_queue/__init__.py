@@ -10,6 +10,7 @@ from checkmate_queue.core.details import (
     Lag,
     LagThresholds,
     RecurringJobDetails,
+    SwitchPreview,
     SwitchResult,
     WorkerDetails,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "RecurringJobDetails",
     "Retry",
     "ScheduleError",
+    "SwitchPreview",
     "SwitchProgressed",
     "SwitchResult",
     "WorkerDetails",

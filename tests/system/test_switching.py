@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
 from checkmate_queue import (
     BackendSwitched,
@@ -22,19 +23,35 @@ from checkmate_queue import (
     QueueManager,
     SwitchProgressed,
 )
-from checkmate_queue.backends.redis.store import RedisStore
-from checkmate_queue.backends.sqlite import SqliteStore
-from checkmate_queue.store import Store
-from checkmate_queue.switching.settings import BACKEND_KEY
 from checkmate_queue.testing.waiting import wait_until
+from tests.servers.postgres import PostgresStorage
 from tests.servers.redis_storage import RedisStorage
+from tests.system.places import Places
 
 Started = Callable[..., Awaitable[QueueManager]]
 
 
+MakePlaces = Callable[[str], Places]
+
+
 @pytest.fixture
-async def started(redis_storage: RedisStorage) -> AsyncIterator[Started]:
-    """Makes managers, and shuts them down, before the server is emptied; nothing may be left behind (L1)."""
+async def make_places(
+    tmp_path: Path, redis_storage: RedisStorage, postgres_storage: PostgresStorage
+) -> AsyncIterator[MakePlaces]:
+    made: list[Places] = []
+
+    def make(kind: str) -> Places:
+        made.append(Places(kind, tmp_path, redis_storage, postgres_storage))
+        return made[-1]
+
+    yield make
+    for places in made:
+        await places.destroy()
+
+
+@pytest.fixture
+async def started(make_places: MakePlaces) -> AsyncIterator[Started]:
+    """Makes managers, and shuts them down before the servers are emptied; nothing may be left behind (L1)."""
     managers: list[QueueManager] = []
 
     async def make(url: str, **settings: Any) -> QueueManager:
@@ -54,55 +71,7 @@ async def started(redis_storage: RedisStorage) -> AsyncIterator[Started]:
     )
 
 
-class Places:
-    """Empty backends of one kind, by names that a test gives them."""
-
-    def __init__(self, kind: str, tmp_path: Path, server: RedisStorage) -> None:
-        self.kind = kind
-        self._path = tmp_path
-        self._server = server
-
-    def config(self, name: str) -> dict[str, Any]:
-        """What `set_active_backend` is given."""
-        if self.kind == "sqlite":
-            return {"path": str(self._path / f"{name}.db")}
-        return {"url": self._server.url, "prefix": f"{self._server.prefix}:{name}"}
-
-    def url(self, name: str) -> str:
-        """The same as what a manager is given."""
-        config = self.config(name)
-        if self.kind == "sqlite":
-            return f"sqlite:///{config['path']}"
-        return f"{config['url']}?prefix={config['prefix']}"
-
-    def are(self, active: dict[str, Any], name: str) -> bool:
-        """Whether an active config names this backend."""
-        return self.config(name).items() <= active.items()
-
-    async def setting(self, name: str) -> object:
-        """What is stored about the switch."""
-        config = self.config(name)
-        store: Store = (
-            SqliteStore(config["path"])
-            if self.kind == "sqlite"
-            else RedisStore(config["url"], prefix=config["prefix"])
-        )
-        await store.open()
-        try:
-            return await store.load_setting(BACKEND_KEY)
-        finally:
-            await store.close()
-
-
-MakePlaces = Callable[[str], Places]
-
-
-@pytest.fixture
-def make_places(tmp_path: Path, redis_storage: RedisStorage) -> MakePlaces:
-    return lambda kind: Places(kind, tmp_path, redis_storage)
-
-
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(params=["sqlite", "redis", pytest.param("postgres", marks=pytest.mark.full)])
 def places(request: pytest.FixtureRequest, make_places: MakePlaces) -> Places:
     return make_places(request.param)
 
@@ -237,12 +206,49 @@ async def test_refused_switches_change_nothing(started: Started, places: Places,
         (BackendSwitchError, "memory", {"max_queue_size": 4}),
     ]
     for error, plugin, values in refused:
-        for call in (manager.set_active_backend, manager.preview):
-            with pytest.raises((error, BackendUnavailableError) if error is ConfigError else error):
+        for call in (manager.set_active_backend, manager.preview_switch):
+            with pytest.raises(error):
                 await call(plugin, values)
     assert await places.setting("old") == before
     assert places.are(manager.get_active_config(), "old")
     assert (await queue.get_stats()).unclaimed == 5
+
+
+@pytest.mark.parametrize(
+    ("plugin", "config"),
+    [
+        ("redis", {"url": "redis://:s3cret@127.0.0.1:1/0"}),
+        ("redis", {"url": "redis://127.0.0.1:1/0", "password": "s3cret"}),
+        ("postgres", {"url": "postgresql://me:s3cret@127.0.0.1:1/db"}),
+        ("postgres", {"url": "postgresql://me@127.0.0.1:1/db", "password": "s3cret"}),
+    ],
+)
+async def test_backend_that_is_not_there_changes_nothing(
+    plugin: str, config: dict[str, Any], started: Started, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B1, L6: the error has host and port, and no secret."""
+    monkeypatch.setenv("CHECKMATE_QUEUE_SECRET_KEY", Fernet.generate_key().decode())
+    manager = await started(places.url("old"))
+    await manager.get_queue("q").enqueue(1)
+    before = await places.setting("old")
+    for call in (manager.set_active_backend, manager.preview_switch):
+        with pytest.raises(BackendUnavailableError, match=r"127\.0\.0\.1:1\b") as caught:
+            await call(plugin, {**config, "patience_seconds": 0.1})
+        assert "s3cret" not in f"{caught.value!r} {caught.value.__cause__!r}"
+    assert await places.setting("old") == before
+    assert (await manager.get_queue("q").get_stats()).unclaimed == 1
+
+
+@pytest.mark.parametrize(
+    ("plugin", "url"),
+    [("redis", "redis://:s3cret@host:1/0"), ("postgres", "postgresql://me:s3cret@host:1/db")],
+)
+def test_password_of_an_address_is_a_secret(plugin: str, url: str) -> None:
+    """L6: however it came, it is redacted and sealed like one."""
+    registry = QueueManager("memory://").registry
+    config = registry.get_plugin(plugin).validate({"url": url})
+    assert config.password.get_secret_value() == "s3cret"
+    assert "s3cret" not in f"{config!r}"
 
 
 async def test_preview_tells_the_same_and_moves_nothing(started: Started, places: Places) -> None:
@@ -252,10 +258,11 @@ async def test_preview_tells_the_same_and_moves_nothing(started: Started, places
     await queue.enqueue_many(range(5))
     await queue.schedule_recurring("s", {}, interval_seconds=60, start_delay=60)
     before = await places.setting("old")
-    preview = await manager.preview(places.kind, places.config("new"))
+    preview = await manager.preview_switch(places.kind, places.config("new"))
     assert (preview.migrated_jobs, preview.migrated_recurring_jobs) == (5, 1)
     assert await places.setting("old") == before
-    assert await manager.set_active_backend(places.kind, places.config("new")) == preview
+    result = await manager.set_active_backend(places.kind, places.config("new"))
+    assert (result.migrated_jobs, result.migrated_recurring_jobs, result.warnings) == (5, 1, ())
 
 
 async def test_config_of_the_same_storage(started: Started, places: Places) -> None:

@@ -10,7 +10,14 @@ from typing import Annotated, Any, TypeAlias
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from checkmate_queue import BackendStatus, ConfigError, QueueManager, SwitchProgressed, SwitchResult
+from checkmate_queue import (
+    BackendStatus,
+    ConfigError,
+    QueueManager,
+    SwitchPreview,
+    SwitchProgressed,
+    SwitchResult,
+)
 from checkmate_queue.backends import discover
 from checkmate_queue.cli.command import Command, say
 from checkmate_queue.cli.options import Json, Url, Yes
@@ -133,8 +140,8 @@ def switch(
     """
     plugin_id, values = _target(target, config)
 
-    async def order(manager: QueueManager) -> SwitchResult:
-        preview = await manager.preview(plugin_id, values)
+    async def order(manager: QueueManager) -> SwitchResult | SwitchPreview:
+        preview = await manager.preview_switch(plugin_id, values)
         if dry_run:
             return preview
         confirmed(

@@ -80,6 +80,10 @@ def demo(
         str | None, typer.Option(help="The backend's URL.", show_default="a fresh SQLite file")
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep ledgers, exports and logs.")] = False,
+    switch: Annotated[
+        bool,
+        typer.Option("--switch", help="Change from SQLite to Valkey and on to PostgreSQL while it runs."),
+    ] = False,
 ) -> None:
     """Show the queue at work, with a worker killed on the way.
 
@@ -88,7 +92,7 @@ def demo(
     The exit code is 1 if anything was lost, ran twice or too early, or out of order.
     """
     try:
-        ok = asyncio.run(_until_terminated(seconds, url, keep))
+        ok = asyncio.run(_until_terminated(seconds, url, keep, switch))
     except (DemoError, QueueError, OSError) as error:
         _fail(f"demo: {error}", 1)
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -98,11 +102,11 @@ def demo(
     raise typer.Exit(0 if ok else 1)
 
 
-async def _until_terminated(seconds: float, url: str | None, keep: bool) -> bool:
+async def _until_terminated(seconds: float, url: str | None, keep: bool, switch: bool) -> bool:
     # Its servers and clients take longer to import than any other command takes to run.
     director = importlib.import_module("checkmate_queue.cli.demo.director")
     task: asyncio.Future[bool] = asyncio.ensure_future(
-        director.run(director.Options(seconds, url, keep), _console())
+        director.run(director.Options(seconds, url, keep, switch), _console())
     )
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)

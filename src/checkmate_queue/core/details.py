@@ -114,8 +114,17 @@ class Lag:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchPreview:
+    """What a switch of the backend would move (B7). `warnings` are for people."""
+
+    migrated_jobs: int
+    migrated_recurring_jobs: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchResult:
-    """What a switch of the backend moved, or would move (B7). `warnings` are for people."""
+    """What a switch of the backend moved (B7). `warnings` are for people."""
 
     success: bool
     migrated_jobs: int

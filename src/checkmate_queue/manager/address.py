@@ -13,7 +13,7 @@ from checkmate_queue.core.errors import ConfigError, PluginNotFoundError
 class Address:
     """Which backend a manager was told to use. A keyword wins over the URL's query."""
 
-    def __init__(self, url: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, url: str | None, settings: Mapping[str, Any]) -> None:
         if not isinstance(url, str):
             raise ConfigError(f"The backend's URL must be a str, not {type(url).__name__}: {url!r:.200}")
         try:

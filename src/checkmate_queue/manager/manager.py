@@ -47,7 +47,9 @@ class QueueManager(Switching, Overview):
     """One process's door to a backend.
 
     `url` names the backend: `memory://`, `sqlite:///path`, or what a plugin takes; settings (`concurrency`,
-    `lease_seconds`, …) are keywords or the URL's query, a keyword wins. `lifespan(manager)` returns an
+    `lease_seconds`, …) are keywords or the URL's query, a keyword wins. Which backend is active after a
+    switch is kept in the backend that `settings`, another URL, names, else in that of `url`; with
+    `settings` alone `url` is the same. `lifespan(manager)` returns an
     async context manager that is entered before consumers start and left after they have stopped.
     `clock` replaces the engine's clock, for tests.
 
@@ -56,16 +58,20 @@ class QueueManager(Switching, Overview):
 
     def __init__(
         self,
-        url: str,
+        url: str | None = None,
         *,
+        settings: str | None = None,
         lifespan: Callable[[QueueManager], AbstractAsyncContextManager[Any]] | None = None,
         clock: Clock | None = None,
-        **settings: Any,
+        **options: Any,
     ) -> None:
+        if url is None and settings is None:
+            raise ConfigError("QueueManager needs the URL of a backend, such as 'sqlite:///queue.db'")
         if lifespan is not None and not callable(lifespan):
             raise ConfigError(f"lifespan must be a function of the manager, not {excerpt(lifespan)}")
         self.registry: QueuePluginRegistry = discover()
-        self._address = Address(url, settings)
+        self._address = Address(settings if url is None else url, options)
+        self._settings_address = None if url is None or settings is None else Address(settings, {})
         self._lifespan = lifespan
         self._clock = clock
         self._plugin: QueuePlugin[Any] | None = None
@@ -132,18 +138,6 @@ class QueueManager(Switching, Overview):
 
     # -- the backend -----------------------------------------------------------------------------
 
-    def _home(self, given: Place) -> Place:
-        """Where the settings are: in the backend that the URL names."""
-        return given
-
-    def _present(self) -> Place:
-        return Place(*self._resolve()) if self._backends is None else self._backends.active
-
-    async def _open_backends(self) -> Backends:
-        await self._open_runtime()
-        assert self._backends is not None
-        return self._backends
-
     def _resolve(self) -> tuple[QueuePlugin[Any], BackendConfig]:
         if self._plugin is None or self._config is None:
             plugin = self._address.plugin(self.registry)
@@ -186,7 +180,8 @@ class QueueManager(Switching, Overview):
     async def _open(self) -> None:
         plugin, config = await self._await_plugin()
         given = Place(plugin, config)
-        backends = Backends(self.registry, self._home(given), given, self._hub, self._clock)
+        home = self._home(given)
+        backends = Backends(self.registry, home, given, self._hub, self._clock, self._config_changed)
         store = await backends.open()
         try:
             self._check_not_shut_down()

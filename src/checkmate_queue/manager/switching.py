@@ -6,7 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from checkmate_queue.core.details import BackendStatus, SwitchResult
+from checkmate_queue.backends.plugin import BackendConfig, QueuePlugin, QueuePluginRegistry
+from checkmate_queue.core.details import BackendStatus, SwitchPreview, SwitchResult
+from checkmate_queue.manager.address import Address
+from checkmate_queue.manager.settings import runtime_settings
+from checkmate_queue.queue.queue import Queue
+from checkmate_queue.runtime.runtime import Runtime
+from checkmate_queue.store import Clock
 from checkmate_queue.switching.backends import Backends, Place
 from checkmate_queue.switching.sealing import redact
 
@@ -16,13 +22,41 @@ POLL_SECONDS = 5.0
 class Switching(ABC):
     """Shows the backend, and switches it."""
 
+    registry: QueuePluginRegistry
+    _settings_address: Address | None
     _backends: Backends | None
+    _runtime: Runtime | None
+    _clock: Clock | None
 
     @abstractmethod
-    def _present(self) -> Place: ...
+    def _resolve(self) -> tuple[QueuePlugin[Any], BackendConfig]: ...
 
     @abstractmethod
-    async def _open_backends(self) -> Backends: ...
+    async def _open_runtime(self) -> Runtime: ...
+
+    @abstractmethod
+    def get_queues(self) -> list[Queue[Any]]: ...
+
+    def _home(self, given: Place) -> Place:
+        """Where the settings are: in the backend that the URL names, if they have none of their own."""
+        if self._settings_address is None:
+            return given
+        plugin = self._settings_address.plugin(self.registry)
+        return Place(plugin, self._settings_address.config(plugin))
+
+    def _present(self) -> Place:
+        return Place(*self._resolve()) if self._backends is None else self._backends.active
+
+    async def _open_backends(self) -> Backends:
+        await self._open_runtime()
+        assert self._backends is not None
+        return self._backends
+
+    def _config_changed(self, config: BackendConfig) -> None:
+        if self._runtime is not None:
+            self._runtime.settings.adopt(runtime_settings(config, self._clock))
+            for queue in self.get_queues():
+                queue.slots_changed()
 
     def get_active_plugin(self) -> str:
         """The id of the active backend's plugin; raises `PluginNotFoundError`."""
@@ -45,7 +79,7 @@ class Switching(ABC):
         """
         return await (await self._open_backends()).switch(plugin_id, config)
 
-    async def preview(self, plugin_id: str, config: Mapping[str, Any]) -> SwitchResult:
+    async def preview_switch(self, plugin_id: str, config: Mapping[str, Any]) -> SwitchPreview:
         """What `set_active_backend` would move; raises what that would raise, and changes nothing (B7)."""
         return await (await self._open_backends()).preview(plugin_id, config)
 

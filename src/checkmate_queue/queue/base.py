@@ -91,6 +91,11 @@ class QueueBase(Generic[T]):
     def stopped(self) -> bool:
         return self._stopped
 
+    def slots_changed(self) -> None:
+        """The config says otherwise how many deliveries run at once."""
+        if self._attached is not None:
+            self._attached.worker.slots_changed()
+
     def work_came(self) -> None:
         """The backend has news of this queue."""
         if self._attached is not None:

@@ -62,14 +62,14 @@ class ConsumerSpec:
         """What the runtime runs, with the backend's defaults filled in."""
         policy = RetryPolicy(self.max_retries, self.backoff or DEFAULT_BACKOFF, settings.delay_multiplier)
         options = SubscriberOptions(
-            concurrency=self.concurrency or settings.concurrency,
+            concurrency=self.concurrency,
             retry=policy,
             timeout=check_seconds("timeout", self.timeout),
             ephemeral=self.ephemeral,
             start_from=self.start_from,
             on_rejoin=self.on_rejoin,
         )
-        return Subscriber(queue, self.consumer_group, self.handler, codec, options)
+        return Subscriber(queue, self.consumer_group, self.handler, codec, options, settings)
 
 
 class Consumer:

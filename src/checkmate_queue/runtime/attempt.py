@@ -27,6 +27,7 @@ from checkmate_queue.core.lifecycle import (
 )
 from checkmate_queue.core.model import RECORD_FORMAT, Claim, Epoch, StartFrom
 from checkmate_queue.core.payload import PayloadCodec, check_format
+from checkmate_queue.runtime.settings import RuntimeSettings
 from checkmate_queue.runtime.threads import HandlerThreads
 
 CURRENT_ATTEMPT: ContextVar[Attempt | None] = ContextVar("checkmate_queue_attempt", default=None)
@@ -36,7 +37,7 @@ CURRENT_ATTEMPT: ContextVar[Attempt | None] = ContextVar("checkmate_queue_attemp
 class SubscriberOptions:
     """What a consumer asks for; spans in seconds."""
 
-    concurrency: int
+    concurrency: int | None
     retry: RetryPolicy
     timeout: float | None = None
     ephemeral: bool = False
@@ -47,7 +48,7 @@ class SubscriberOptions:
 class Subscriber:
     """One consumer's handler in a group of a queue, and how many of its slots are taken."""
 
-    __slots__ = ("codec", "group", "handler", "is_async", "options", "queue", "running")
+    __slots__ = ("codec", "group", "handler", "is_async", "options", "queue", "running", "settings")
 
     def __init__(
         self,
@@ -56,7 +57,9 @@ class Subscriber:
         handler: Callable[[Job[Any]], object],
         codec: PayloadCodec[Any],
         options: SubscriberOptions,
+        settings: RuntimeSettings,
     ) -> None:
+        self.settings = settings
         self.queue = queue
         self.group = group
         self.handler = handler
@@ -66,8 +69,12 @@ class Subscriber:
         self.running = 0
 
     @property
+    def concurrency(self) -> int:
+        return self.options.concurrency or self.settings.concurrency
+
+    @property
     def free(self) -> int:
-        return self.options.concurrency - self.running
+        return self.concurrency - self.running
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RuntimeSettings:
-    """What the runtime needs of a backend's config. Spans in seconds."""
+    """What the runtime needs of a backend's config. Spans in seconds. All who read it share one."""
 
     concurrency: int = 10
     lease_seconds: float = 30.0
@@ -18,3 +18,8 @@ class RuntimeSettings:
     delay_multiplier: float = 1.0
     clock_step_ms: int = 1
     """By how much the engine's clock may lag behind the time: it is cut to whole milliseconds."""
+
+    def adopt(self, other: RuntimeSettings) -> None:
+        """Hold what another config says, as far as that can change under those who work by it."""
+        self.concurrency = other.concurrency
+        self.patience_seconds = other.patience_seconds

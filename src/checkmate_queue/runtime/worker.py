@@ -346,6 +346,11 @@ class Worker:
         if exchange.next_at is not None:
             self._keeper.due_in((exchange.next_at - exchange.now) / 1000)
 
+    def slots_changed(self) -> None:
+        """Another config may leave more of them free."""
+        for dispatcher in self._dispatchers.values():
+            dispatcher.look()
+
     def work_came(self) -> None:
         """Something became ready, or due earlier than all before, here or elsewhere.
 
@@ -395,7 +400,7 @@ class Worker:
                         "running": len(d.running_attempts),
                         "completed": d.completed,
                         "failed": d.failed,
-                        "concurrency": sum(s.options.concurrency for s in d.subscribers),
+                        "concurrency": sum(s.concurrency for s in d.subscribers),
                     }
                     for d in dispatchers
                 },

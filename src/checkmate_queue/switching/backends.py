@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, cast
 
 from checkmate_queue.backends.plugin import BackendConfig, QueuePlugin, QueuePluginRegistry
-from checkmate_queue.core.details import SwitchResult
+from checkmate_queue.core.details import SwitchPreview, SwitchResult
 from checkmate_queue.core.errors import BackendSwitchError, BackendUnavailableError
 from checkmate_queue.moving import MovableStore
 from checkmate_queue.runtime.events import BackendSwitched, EventHub, SwitchProgressed
@@ -42,13 +42,31 @@ class Place:
             self.plugin.storage_of(self.config) == other.plugin.storage_of(other.config)
         )
 
+    def is_same_engine(self, other: Place) -> bool:
+        """Whether one store serves both, if they name one storage."""
+        return self.plugin.in_process or _engine_parts(self.config) == _engine_parts(other.config)
+
+
+def _engine_parts(config: BackendConfig) -> object:
+    """What a store was told of a config: the rest is the runtime's."""
+    shared = set(BackendConfig.model_fields)
+    return config.limits, config.patience_seconds, config.model_dump(mode="python", exclude=shared)
+
 
 class Backends:
     """Opens what is active, and follows every switch. `home` is where the settings are."""
 
     def __init__(
-        self, registry: QueuePluginRegistry, home: Place, initial: Place, hub: EventHub, clock: Clock | None
+        self,
+        registry: QueuePluginRegistry,
+        home: Place,
+        initial: Place,
+        hub: EventHub,
+        clock: Clock | None,
+        on_change: Callable[[BackendConfig], None],
     ) -> None:
+        """`on_change` is told the config that holds from now on, whenever that is another one."""
+        self._on_change = on_change
         self._registry = registry
         self._home = home
         self._initial = initial
@@ -79,7 +97,7 @@ class Backends:
         if found is not None:
             self._note(found)
         store, kept = await self._opened(self.active)
-        self._store = SwitchableStore(store, self._home_store, self._follow, kept)
+        self._store = SwitchableStore(store, self._home_store, self._follow, kept, self._look_after)
         return self._store
 
     async def close(self) -> None:
@@ -115,9 +133,10 @@ class Backends:
 
     async def _opened(self, place: Place) -> tuple[MovableStore, bool]:
         """A store, open, and whether it is kept open by somebody else."""
-        if place.is_same_storage(self._home):
+        if place.is_same_storage(self._home) and place.is_same_engine(self._home):
             return self._home_store, True
-        store = self._create(place)
+        # Apart: the first store of an engine imports its driver, for which a loop that is busy has no time.
+        store = await asyncio.to_thread(self._create, place)
         try:
             await persevere(store.open, place.config.patience_seconds)
         except BaseException:
@@ -152,6 +171,15 @@ class Backends:
                         f"({self.active.config.switch_patience_seconds:g} s)"
                     )
                 await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    async def _look_after(self, generation: int) -> bool:
+        """Whether what comes after a generation is the active backend by now, and is worked with."""
+        if generation == self._store.generation:
+            document = (await self._settings.load()).document
+            if document is None or document.version == self.version:
+                return False
+            await self._advance_now()
+        return generation != self._store.generation
 
     async def _has_moved_on(self, successor: str) -> bool:
         await self._adopt_settings(successor)
@@ -198,10 +226,12 @@ class Backends:
         if found is None or found.document.version == self.version:
             return False
         before, place = self.active, Place(found.plugin, found.config)
-        if not place.is_same_storage(before):
+        if not place.is_same_storage(before) or not place.is_same_engine(before):
             store, kept = await self._opened(place)
-            self._store.switch_to(store, kept)
+            if store is not self._store.active:
+                self._store.switch_to(store, kept)
         self._note(found)
+        self._on_change(place.config)
         self._hub.emit(BackendSwitched("", place.plugin.id, self.version))
         return True
 
@@ -264,11 +294,11 @@ class Backends:
         """What is stored of the backends."""
         return await persevere(self._settings.load_document, self._home.config.patience_seconds)
 
-    async def preview(self, plugin_id: str, values: Mapping[str, Any]) -> SwitchResult:
+    async def preview(self, plugin_id: str, values: Mapping[str, Any]) -> SwitchPreview:
         """What `switch` would move; refuses what that would refuse, and changes nothing."""
         target, stored, document = await self._accept(plugin_id, values)
         if target.is_same_storage(await self._present()):
-            return SwitchResult(True, 0, 0, ("The config is for the same storage: nothing moves",))
+            return SwitchPreview(0, 0, ("The config is for the same storage: nothing moves",))
         plan.begin(document, stored, "", "", "")
         async with self._borrowed(stored) as new:
             if not await new.is_vacant():
@@ -280,7 +310,7 @@ class Backends:
         for queue in stats:
             jobs += await _count_jobs(store, queue)
             schedules += await _count_schedules(store, queue)
-        return SwitchResult(True, jobs, schedules, _warnings(sum(each.processing for each in stats.values())))
+        return SwitchPreview(jobs, schedules, _warnings(sum(each.processing for each in stats.values())))
 
     async def switch(self, plugin_id: str, values: Mapping[str, Any]) -> SwitchResult:
         """Move everything to another backend; see `QueueManager.set_active_backend`."""

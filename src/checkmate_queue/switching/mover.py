@@ -6,8 +6,8 @@ import asyncio
 import json
 import logging
 import uuid
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias, assert_never
@@ -75,6 +75,7 @@ class Mover:
         self._report = report
         self._owner = uuid.uuid4().hex
         self._progress = Progress("copy")
+        self._at_hand: list[tuple[StoredConfig, MovableStore]] = []
 
     async def switch(self, target: StoredConfig, most: int | None) -> Progress:
         """Move everything to `target`, whose queues hold at most `most` jobs, and make it the active backend.
@@ -83,7 +84,7 @@ class Mover:
         small; `BackendUnavailableError` where a backend can't be reached. Nothing has changed then.
         """
         switch_id = uuid.uuid4().hex
-        async with self._open(target) as new:
+        async with self._use(target) as new:
             document = await self._settings.load_document()
             await self._check_capacity(document, most)
             # Before anything is written: what is refused leaves no trace.
@@ -97,12 +98,30 @@ class Mover:
                 fence=successor_of(switch_id, self._home),
             )
             await self._settings.change_document(begun)
+            # Open throughout: connecting anew would make the pause longer.
+            self._at_hand.append((target, new))
+            async with self._use(document.active) as old:
+                self._at_hand.append((document.active, old))
+                await self._carry_out(switch_id)
+        return self._progress
+
+    async def _carry_out(self, switch_id: str) -> None:
         beating = asyncio.create_task(self._beat(switch_id))
         try:
             await self._copy_or_give_up(switch_id)
         finally:
             beating.cancel()
-        return self._progress
+            self._at_hand.clear()
+
+    @asynccontextmanager
+    async def _use(self, config: StoredConfig) -> AsyncIterator[MovableStore]:
+        """A store for a step: one that is at hand, or else a new one."""
+        for known, store in self._at_hand:
+            if known == config:
+                yield store
+                return
+        async with self._open(config) as store:
+            yield store
 
     async def resume(self, document: Document) -> None:
         """Finish or undo what a process that died has left."""
@@ -143,7 +162,7 @@ class Mover:
     async def _copy(self, document: Document, switch_id: str) -> None:
         under = plan.owned(document, switch_id, self._owner)
         successor = under.fence
-        async with self._open(document.active) as old, self._open(under.other) as new:
+        async with self._use(document.active) as old, self._use(under.other) as new:
             if not await new.receive(switch_id, successor):
                 raise BackendSwitchError(f"The {under.other.plugin} backend is not empty; name an empty one")
             await old.fence(None, successor)
@@ -188,7 +207,7 @@ class Mover:
                 await self._finish(document.active, under.other, under.id, successor)
             case "undo":
                 await self._empty_target(under.other, successor)
-                async with self._open(document.active) as old:
+                async with self._use(document.active) as old:
                     await old.reopen(successor)
             case "copy" | None:
                 raise AssertionError(document.phase)
@@ -199,15 +218,15 @@ class Mover:
     async def _finish(
         self, active: StoredConfig, other: StoredConfig, switch_id: str, successor: str
     ) -> None:
-        async with self._open(active) as new:
+        async with self._use(active) as new:
             await new.admit(switch_id)
-        async with self._open(other) as old:
+        async with self._use(other) as old:
             await old.clear(successor)
 
     async def _empty_target(self, target: StoredConfig, successor: str) -> None:
         """Leave it as it was found. One that can't be reached stays closed, and counts as empty (B1)."""
         try:
-            async with self._open(target) as new:
+            async with self._use(target) as new:
                 if await new.is_vacant():
                     await new.clear(successor)
                     await new.reopen(successor)
@@ -215,7 +234,7 @@ class Mover:
             log.warning("What was copied to the %s backend could not be removed: %s", target.plugin, error)
 
     async def _check_capacity(self, document: Document, most: int | None) -> None:
-        async with self._open(document.active) as old:
+        async with self._use(document.active) as old:
             stats = {queue: await old.stats(queue) for queue in await old.queues()}
         total = sum(queue.pending + queue.delayed + queue.unclaimed for queue in stats.values())
         self._progress = replace(self._progress, total=total)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
+from checkmate_queue.core.errors import BackendUnavailableError, QueueError
 from checkmate_queue.core.model import (
     Added,
     CancelResult,
@@ -34,23 +35,14 @@ from checkmate_queue.core.model import (
 )
 from checkmate_queue.moving import MovableStore
 from checkmate_queue.store import BATCH, FencedError, LeaseLostError, News, Setting, SettingsStore
+from checkmate_queue.switching.generations import Follow, Generation, Look, OvertakenError
 from checkmate_queue.switching.parts import BITS, Part, marked
 
 T = TypeVar("T")
 
-Follow: TypeAlias = Callable[[int, str], Awaitable[None]]
-"""Given the generation that is fenced, and what the fence says: return when the call may be repeated."""
 
-
-@dataclass(slots=True, eq=False)
-class Generation:
-    """A store that is, or was, the active one. It is closed when it is retired and nobody calls it."""
-
-    number: int
-    store: MovableStore
-    calls: int = 0
-    retired: bool = False
-    kept: bool = False
+def _as_it_is(_part: Part, answer: T) -> T:
+    return answer
 
 
 class SwitchableStore:
@@ -59,10 +51,18 @@ class SwitchableStore:
     Epochs and keys stay for the worker what they were. Settings are those of `settings`, and never move.
     """
 
-    def __init__(self, store: MovableStore, settings: SettingsStore, follow: Follow, kept: bool) -> None:
+    def __init__(
+        self,
+        store: MovableStore,
+        settings: SettingsStore,
+        follow: Follow,
+        kept: bool,
+        look: Look | None = None,
+    ) -> None:
         self._current = Generation(0, store, kept=kept)
         self._settings = settings
         self._follow = follow
+        self._look = look
         self._listeners: list[News] = []
         self._parts: dict[Epoch, Part] = {}
         self._workers: dict[tuple[str, str], Part] = {}
@@ -110,23 +110,59 @@ class SwitchableStore:
         while True:
             generation = self._current
             generation.calls += 1
+            successor: str | None = None
             try:
                 return await verb(generation.store)
             except FencedError as fence:
                 successor = fence.successor
+            except OvertakenError:
+                continue
+            except BackendUnavailableError:
+                # A backend that was switched away from may go, whatever is still asked of it.
+                if not await self._has_moved(generation):
+                    raise
             finally:
                 generation.calls -= 1
                 if generation.retired:
                     self._close_if_done(generation)
-            await self._follow(generation.number, successor)
+            if successor is not None:
+                await self._follow(generation.number, successor)
 
-    async def _call_for(self, epoch: Epoch, verb: Callable[[MovableStore, Part], Awaitable[T]]) -> T:
+    async def _has_moved(self, generation: Generation) -> bool:
+        try:
+            if generation is not self._current:
+                return True
+            return self._look is not None and await self._look(generation.number)
+        except QueueError:
+            return False  # Nor can the settings be read.
+
+    async def _read(self, verb: Callable[[MovableStore], Awaitable[T]]) -> T:
+        """A read is stopped by no fence, so what it found is looked for again where a switch came first."""
+        while True:
+            generation = self._current
+            answer = await self._call(verb)
+            if not await self._has_moved(generation):
+                return answer
+
+    async def _call_for(
+        self,
+        epoch: Epoch,
+        verb: Callable[[MovableStore, Part], Awaitable[T]],
+        note: Callable[[Part, T], T] = _as_it_is,
+    ) -> T:
+        """Call for a worker; `note` makes of the engine's answer the worker's."""
         part = self._part(epoch)
 
         async def call(store: MovableStore) -> T:
-            if part.generation != self._current.number:
+            generation = self._current.number
+            if part.generation != generation:
                 await self._resume(part)
-            return await verb(store, part)
+            if part.generation != generation:
+                raise OvertakenError
+            answer = await verb(store, part)
+            if part.generation != generation:
+                raise OvertakenError
+            return note(part, answer)
 
         return await self._call(call)
 
@@ -232,12 +268,13 @@ class SwitchableStore:
     ) -> Exchange:
         """See the contract."""
 
-        async def exchange(store: MovableStore, part: Part) -> Exchange:
-            real = part.settlements(group, settlements)
-            answer = await store.exchange(part.real, group, n, real, want)
-            return part.exchanged(group, n, settlements, answer)
-
-        return await self._call_for(epoch, exchange)
+        return await self._call_for(
+            epoch,
+            lambda store, part: store.exchange(
+                part.real, group, n, part.settlements(group, settlements), want
+            ),
+            lambda part, answer: part.exchanged(group, n, settlements, answer),
+        )
 
     async def heartbeat(self, epoch: Epoch, report: bytes = b"") -> Orders:
         """See the contract. During a switch nothing is renewed: leases start anew with it."""
@@ -245,17 +282,17 @@ class SwitchableStore:
         if part.generation != generation.number:
             return Orders([])
         try:
-            return part.ordered(await generation.store.heartbeat(part.real, report))
+            orders = await generation.store.heartbeat(part.real, report)
         except FencedError:
             return Orders([])
+        return part.ordered(orders) if part.generation == generation.number else Orders([])
 
     async def tick(self, epoch: Epoch, settled: Sequence[LapseSettlement] = ()) -> Tick:
         """See the contract."""
 
-        async def tick(store: MovableStore, part: Part) -> Tick:
-            return part.ticked(await store.tick(part.real, part.lapse_settlements(settled)))
-
-        return await self._call_for(epoch, tick)
+        return await self._call_for(
+            epoch, lambda store, part: store.tick(part.real, part.lapse_settlements(settled)), Part.ticked
+        )
 
     # -- scheduling ------------------------------------------------------------------------------
 
@@ -271,7 +308,7 @@ class SwitchableStore:
         self, queue: str, ids: Sequence[str] | None = None, after: str = "", limit: int = BATCH
     ) -> list[Schedule]:
         """See the contract."""
-        return await self._call(lambda store: store.schedules(queue, ids, after, limit))
+        return await self._read(lambda store: store.schedules(queue, ids, after, limit))
 
     async def fire(self, queue: str, firings: Sequence[Firing]) -> list[bool]:
         """See the contract."""
@@ -311,39 +348,39 @@ class SwitchableStore:
 
     async def queues(self) -> list[str]:
         """See the contract."""
-        return await self._call(lambda store: store.queues())
+        return await self._read(lambda store: store.queues())
 
     async def paused(self, queue: str) -> bool:
         """See the contract."""
-        return await self._call(lambda store: store.paused(queue))
+        return await self._read(lambda store: store.paused(queue))
 
     async def stats(self, queue: str) -> QueueStats:
         """See the contract."""
-        return await self._call(lambda store: store.stats(queue))
+        return await self._read(lambda store: store.stats(queue))
 
     async def job(self, queue: str, job_id: str) -> JobRecord | None:
         """See the contract."""
-        return await self._call(lambda store: store.job(queue, job_id))
+        return await self._read(lambda store: store.job(queue, job_id))
 
     async def jobs(
         self, queue: str, state: JobState | None = None, after: int = 0, limit: int = 100
     ) -> list[JobRecord]:
         """See the contract."""
-        return await self._call(lambda store: store.jobs(queue, state, after, limit))
+        return await self._read(lambda store: store.jobs(queue, state, after, limit))
 
     async def failed(
         self, queue: str, group: str | None = None, after: str = "", limit: int = 100
     ) -> list[FailedRecord]:
         """See the contract."""
-        return await self._call(lambda store: store.failed(queue, group, after, limit))
+        return await self._read(lambda store: store.failed(queue, group, after, limit))
 
     async def groups(self, queue: str) -> list[GroupRecord]:
         """See the contract."""
-        return await self._call(lambda store: store.groups(queue))
+        return await self._read(lambda store: store.groups(queue))
 
     async def workers(self, queue: str) -> list[WorkerRecord]:
         """See the contract."""
-        records = await self._call(lambda store: store.workers(queue))
+        records = await self._read(lambda store: store.workers(queue))
         return [replace(record, epoch=self._known_number(queue, record)) for record in records]
 
     def _known_number(self, queue: str, record: WorkerRecord) -> int:

@@ -129,19 +129,20 @@ class Connections:
             try:
                 return await run()
             except FAILURES as error:
-                failure = _translated(error)
+                failure = _translated(error, self._server.address)
                 if failure is not None and loop.time() + pause > deadline:
                     raise failure from error
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)
 
 
-def _translated(error: Exception) -> Exception | None:
+def _translated(error: Exception, address: str) -> Exception | None:
     """What to raise when patience is over; None: repeat at once. Raises what no patience can help."""
     if isinstance(error, asyncpg.DataError | asyncpg.InternalClientError):
         raise error
     if not isinstance(error, asyncpg.PostgresError):
-        return BackendUnavailableError(f"PostgreSQL can't be reached: {str(error) or type(error).__name__}")
+        reason = str(error) or type(error).__name__
+        return BackendUnavailableError(f"PostgreSQL at {address} can't be reached: {reason}")
     state = error.sqlstate or ""
     if state == _UNKNOWN:
         raise UnknownQueueError from error
@@ -150,7 +151,7 @@ def _translated(error: Exception) -> Exception | None:
     if state in _AGAIN:
         return None
     if state.startswith(_UNAVAILABLE):
-        return BackendUnavailableError(f"PostgreSQL can't be used: {error}")
+        return BackendUnavailableError(f"PostgreSQL at {address} can't be used: {error}")
     if state.startswith(("28", "3D")):
-        raise ConfigError(f"PostgreSQL refuses the connection: {error}") from error
+        raise ConfigError(f"PostgreSQL at {address} refuses the connection: {error}") from error
     raise error

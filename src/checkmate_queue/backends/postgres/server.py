@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
@@ -23,6 +24,15 @@ class Server:
     dsn: str
     password: str | None = field(repr=False)
     timeout: float
+
+    @property
+    def address(self) -> str:
+        """Host and port, as people know them."""
+        url = urlsplit(self.dsn)
+        query = dict(parse_qsl(url.query))
+        host = url.netloc.rpartition("@")[2] or query.get("host", "localhost")
+        has_port = ":" in host.rpartition("]")[2] or host.startswith("/")
+        return host if has_port else f"{host}:{query.get('port', 5432)}"
 
     async def connect(self) -> Connection:
         """A connection of its own."""

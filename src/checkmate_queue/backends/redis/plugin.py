@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from typing import Any, ClassVar, cast
-from urllib.parse import SplitResult, urlunsplit
+from urllib.parse import SplitResult, unquote, urlunsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from checkmate_queue.backends.plugin import BackendConfig, QueuePlugin, import_engine
 from checkmate_queue.backends.redis.endpoint import SCHEMES, Security, parse_endpoint
@@ -28,6 +28,16 @@ class RedisConfig(BackendConfig):
     certificate_file: str | None = Field(None, description="This client's certificate")
     key_file: str | None = Field(None, description="The key of this client's certificate")
     verify: bool = Field(True, description="Whether the server must prove by certificate who it is")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _part_password(cls, values: Any) -> Any:
+        """A password in the URL becomes the secret that it is (L6)."""
+        if not isinstance(values, dict) or not isinstance(values.get("url"), str):
+            return values
+        url, password = _without_password(values["url"])
+        found = {"password": password} if password is not None and not values.get("password") else {}
+        return {**values, **found, "url": url}
 
     @field_validator("url")
     @classmethod
@@ -52,14 +62,10 @@ class RedisPlugin(QueuePlugin[RedisConfig]):
     switchable: ClassVar[bool] = True
 
     def address_of(self, url: SplitResult) -> dict[str, Any]:
-        bare = url._replace(query="", fragment="")
-        password = parse_endpoint(urlunsplit(bare)).password
-        login, at, hosts = bare.netloc.rpartition("@")
-        user = login.partition(":")[0]
-        netloc = f"{user}@{hosts}" if at and user else hosts
-        # urlunsplit would leave out the empty host of a socket's URL
-        address: dict[str, Any] = {"url": f"{bare.scheme}://{netloc}{bare.path}"}
-        return address if password is None else {**address, "password": password}
+        bare = urlunsplit(url._replace(query="", fragment=""))
+        parse_endpoint(bare)
+        address, password = _without_password(bare)
+        return {"url": address} if password is None else {"url": address, "password": password}
 
     def storage_of(self, config: RedisConfig) -> Hashable:
         place = parse_endpoint(config.url)
@@ -85,6 +91,17 @@ class RedisPlugin(QueuePlugin[RedisConfig]):
             patience_ms=round(config.patience_seconds * 1000),
         )
         return cast("Store", store)
+
+
+def _without_password(url: str) -> tuple[str, str | None]:
+    scheme, separator, rest = url.partition("://")
+    netloc, slash, path = rest.partition("/")
+    login, at, hosts = netloc.rpartition("@")
+    user, colon, password = login.partition(":")
+    if not at or not colon:
+        return url, None
+    netloc = f"{user}@{hosts}" if user else hosts
+    return f"{scheme}{separator}{netloc}{slash}{path}", unquote(password) or None
 
 
 def _reveal(secret: SecretStr | None) -> str | None:

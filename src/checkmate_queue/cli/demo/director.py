@@ -20,11 +20,12 @@ from checkmate_queue import QueueManager
 from checkmate_queue.cli.demo import shop
 from checkmate_queue.cli.demo.crew import Crew, Lone, Processes
 from checkmate_queue.cli.demo.errors import DemoError
+from checkmate_queue.cli.demo.journey import Journey
 from checkmate_queue.cli.demo.ledger import Ledger
 from checkmate_queue.cli.demo.mail_server import MailServer
 from checkmate_queue.cli.demo.observer import Observer
 from checkmate_queue.cli.demo.patterns import exports, health, permissions, reminders, syncs, webhooks
-from checkmate_queue.cli.demo.plan import SHORTEST_SECONDS, Plan, connect
+from checkmate_queue.cli.demo.plan import LEASE_SECONDS, LONGER_LEASE_SECONDS, SHORTEST_SECONDS, Plan, connect
 from checkmate_queue.cli.demo.screen import LiveScreen, PlainScreen, Screen, show_verdict
 from checkmate_queue.cli.demo.site import Office
 from checkmate_queue.cli.demo.snapshot import Snapshot, group_lines, queues_of
@@ -47,6 +48,7 @@ class Options:
     seconds: float = 20.0
     url: str | None = None
     keep: bool = False
+    switch: bool = False
 
 
 async def run(options: Options, console: Console) -> bool:
@@ -56,6 +58,8 @@ async def run(options: Options, console: Console) -> bool:
     """
     if not SHORTEST_SECONDS <= options.seconds <= 3600:
         raise DemoError(f"--seconds is {options.seconds:g}; it must be from {SHORTEST_SECONDS:g} to 3,600")
+    if options.switch and options.url is not None:
+        raise DemoError("--switch starts on a fresh SQLite file; leave out --url")
     began = time.monotonic()
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(_folder(options.keep, console))
@@ -88,8 +92,17 @@ def _folder(keep: bool, console: Console) -> Iterator[Path]:
 class Show:
     """One run: everything is set up, and only needs to be done."""
 
-    def __init__(self, plan: Plan, office: Office, crew: Crew, observer: Observer, screen: Screen) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        office: Office,
+        crew: Crew,
+        observer: Observer,
+        screen: Screen,
+        journey: Journey | None,
+    ) -> None:
         self._plan = plan
+        self._journey = journey
         self._office = office
         self._crew = crew
         self._observer = observer
@@ -100,16 +113,19 @@ class Show:
     async def prepare(cls, stack: AsyncExitStack, options: Options, folder: Path, console: Console) -> Show:
         """Start the servers, open the queue, fill the shop. What is opened here is closed by the stack."""
         logging.basicConfig(filename=folder / "demo.log", level=logging.WARNING, force=True)
+        journey = await Journey.prepare(stack, options.seconds) if options.switch else None
         url = options.url or f"sqlite:///{quote(str(folder / 'queue.db'))}"
-        manager = connect(url)
+        lease = LONGER_LEASE_SECONDS if options.switch else LEASE_SECONDS
+        manager = connect(url, lease)
         in_process = manager.get_active_plugin() == "memory"
         ledger = Ledger(folder / "ledgers", "producer")
         stack.callback(ledger.close)
         web, mail = WebServer(ledger), MailServer(ledger)
         stack.push_async_callback(web.stop)
         stack.push_async_callback(mail.stop)
-        plan = Plan(url, str(folder), options.seconds, await web.start(), await mail.start(), in_process)
-        managers = [manager, *(connect(url) for _ in range(0 if in_process else PRODUCERS - 1))]
+        ports = await web.start(), await mail.start()
+        plan = Plan(url, str(folder), options.seconds, *ports, in_process, lease)
+        managers = [manager, *(connect(url, lease) for _ in range(0 if in_process else PRODUCERS - 1))]
         for each in managers:
             await stack.enter_async_context(each)
         await _check_fresh(manager)
@@ -119,7 +135,7 @@ class Show:
         stack.push_async_callback(crew.close)
         screen = _screen(console, plan, manager)
         stack.callback(screen.close)
-        return cls(plan, Office(managers, ledger, plan), crew, observer, screen)
+        return cls(plan, Office(managers, ledger, plan), crew, observer, screen, journey)
 
     async def perform(self) -> Verdict:
         """Do it, and judge."""
@@ -143,6 +159,7 @@ class Show:
             webhooks.produce(office),
             syncs.produce(office),
             self._crew.interfere(office, self._screen),
+            self._travel(office),
             office.until(seconds),
         )
         await office.ledger.write(office.ledger.entry("cut"))
@@ -158,6 +175,14 @@ class Show:
         self._phase = "done"
         await self._show()
         return self._judge()
+
+    async def _travel(self, office: Office) -> None:
+        if self._journey is not None:
+            self._phase = "on SQLite"
+            await self._journey.travel(office, self._screen, self._arrived)
+
+    def _arrived(self, name: str) -> None:
+        self._phase = f"on {name}"
 
     async def _drain(self) -> None:
         """Wait, not for ever, until everything that was sent has been seen."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from checkmate_queue.cli.demo.ledger import Entry, Kind
+from checkmate_queue.cli.demo.plan import LEASE_SECONDS
 
 
 class Delivery(NamedTuple):
@@ -54,7 +55,8 @@ class Kill:
 class History:
     """An index of the entries of all ledgers; entries of one process must come in their order."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[Entry], lease_seconds: float = LEASE_SECONDS) -> None:
+        self.lease_seconds = lease_seconds
         self.sent: dict[str, list[Entry]] = defaultdict(list)
         self.noted: dict[Kind, list[Entry]] = defaultdict(list)
         self.unanswered: dict[tuple[str, str], int] = defaultdict(int)

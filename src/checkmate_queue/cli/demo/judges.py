@@ -10,7 +10,6 @@ from math import floor
 from checkmate_queue.cli.demo.history import Delivery, History
 from checkmate_queue.cli.demo.ledger import Entry
 from checkmate_queue.cli.demo.patterns import exports, health, permissions, reminders, syncs, webhooks
-from checkmate_queue.cli.demo.plan import LEASE_SECONDS
 from checkmate_queue.cli.demo.rules import (
     CLOCK_STEP,
     Row,
@@ -113,7 +112,8 @@ def _judge_process(
     process, begun, joined = joins[0].process, joins[0].before, joins[-1].at
     # What a killed process had not taken yet goes with its group; its lease bounds how much that can be.
     ended = min(
-        (kill.at - LEASE_SECONDS for kill in history.kills if kill.process == process), default=float("inf")
+        (kill.at - history.lease_seconds for kill in history.kills if kill.process == process),
+        default=float("inf"),
     )
     for change in changes:
         delivery = Delivery(permissions.QUEUE, group, change.job)

@@ -21,6 +21,7 @@ class Observer:
     def __init__(self, plan: Plan) -> None:
         self.latencies = Latencies()
         self._entries: list[Entry] = []
+        self._lease_seconds = plan.lease_seconds
         self._reader = LedgerReader(plan.ledgers)
         self._ready: set[str] = set()
         self._in_hand: dict[str, set[tuple[Delivery, int]]] = defaultdict(set)
@@ -48,7 +49,7 @@ class Observer:
 
     def history(self) -> History:
         """Everything that was read, in order."""
-        return History(tuple(self._entries))
+        return History(tuple(self._entries), self._lease_seconds)
 
     @property
     def length(self) -> int:

@@ -12,6 +12,9 @@ HOST = "127.0.0.1"
 LEASE_SECONDS = 2.0
 """Short, so that the work of a killed worker is seen to go on."""
 
+LONGER_LEASE_SECONDS = 6.0
+"""Where the backend is changed: workers then load another driver, which takes a busy machine a while."""
+
 SHORTEST_SECONDS = 5.0
 
 
@@ -25,6 +28,7 @@ class Plan:
     web_port: int
     mail_port: int
     in_process: bool
+    lease_seconds: float = LEASE_SECONDS
 
     @property
     def ledgers(self) -> Path:
@@ -55,6 +59,6 @@ class Plan:
         return cls(**json.loads(text))
 
 
-def connect(url: str) -> QueueManager:
+def connect(url: str, lease_seconds: float) -> QueueManager:
     """A manager as every process of the demo has one."""
-    return QueueManager(url, lease_seconds=LEASE_SECONDS)
+    return QueueManager(url, lease_seconds=lease_seconds)

@@ -62,7 +62,7 @@ async def work(plan: Plan, name: str) -> int:
     # The demo holds the other end of this pipe and never writes: it can be read when the demo has ended.
     loop.add_reader(sys.stdin, parent_gone)
     ledger = Ledger(plan.ledgers, name)
-    manager = connect(plan.url)
+    manager = connect(plan.url, plan.lease_seconds)
     await manager.start()
     try:
         workplace = Workplace(manager, ledger, plan)

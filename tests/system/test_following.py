@@ -1,0 +1,166 @@
+"""What a process that did not switch itself notices: it follows, with reads too, and adopts the config."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checkmate_queue import ConfigError, Job, QueueFullError, QueueManager
+from checkmate_queue.backends.sqlite import SqliteStore
+from checkmate_queue.switching.document import parse
+from checkmate_queue.switching.settings import BACKEND_KEY
+from checkmate_queue.testing.waiting import wait_until
+
+Started = Callable[..., Awaitable[QueueManager]]
+
+
+@pytest.fixture
+async def started() -> AsyncIterator[Started]:
+    """Makes managers that look at the settings only when they must, and shuts them down."""
+    managers: list[QueueManager] = []
+
+    async def make(*urls: str, **options: Any) -> QueueManager:
+        manager = QueueManager(*urls, **options)
+        managers.append(manager)
+        await manager.start()
+        manager.stop_polling()
+        return manager
+
+    yield make
+    for manager in managers:
+        await manager.shutdown(timeout=1)
+
+
+def url(tmp_path: Path, name: str) -> str:
+    return f"sqlite:///{tmp_path / name}.db"
+
+
+def config(tmp_path: Path, name: str, **settings: Any) -> dict[str, Any]:
+    return {"path": str(tmp_path / f"{name}.db"), **settings}
+
+
+async def active_in(tmp_path: Path, name: str) -> object:
+    """Which file is active according to the settings in this one; None where it has none."""
+    store = SqliteStore(tmp_path / f"{name}.db")
+    await store.open()
+    try:
+        setting = await store.load_setting(BACKEND_KEY)
+        return setting and Path(parse(setting.value).active.values["path"]).stem
+    finally:
+        await store.close()
+
+
+async def test_settings_named_outright(started: Started, tmp_path: Path) -> None:
+    """B3, B5: they stay where they are, and the backends hold none; URLs of before lead to the active one."""
+    home = url(tmp_path, "home")
+    first = await started(url(tmp_path, "a"), settings=home)
+    second = await started(url(tmp_path, "a"), settings=home)
+    await first.get_queue("q").enqueue(1)
+    await first.set_active_backend("sqlite", config(tmp_path, "b"))
+    await second.get_queue("q").enqueue(2)
+    await second.set_active_backend("sqlite", config(tmp_path, "c"))
+    await first.get_queue("q").enqueue(3)
+    later = await started(url(tmp_path, "a"), settings=home)
+    alone = await started(settings=home)
+    for manager in (first, second, later, alone):
+        assert manager.get_active_config()["path"] == str(tmp_path / "c.db")
+        assert (await manager.get_queue("q").get_stats()).unclaimed == 3
+    assert [await active_in(tmp_path, name) for name in ("home", "a", "b", "c")] == ["c", None, None, None]
+
+
+async def test_fence_of_settings_elsewhere_is_followed(started: Started, tmp_path: Path) -> None:
+    """B3: by one that was started with a backend's URL alone, running or started later."""
+    first = await started(url(tmp_path, "a"), settings=url(tmp_path, "home"))
+    stranger = await started(url(tmp_path, "a"))
+    await stranger.get_queue("q").enqueue(1)
+    await first.set_active_backend("sqlite", config(tmp_path, "b"))
+    await stranger.get_queue("q").enqueue(2)
+    later = await started(url(tmp_path, "a"))
+    await later.get_queue("q").enqueue(3)
+    for manager in (stranger, later):
+        assert manager.get_active_config()["path"] == str(tmp_path / "b.db")
+        assert (await manager.get_queue("q").get_stats()).unclaimed == 3
+
+
+async def test_settings_alone_name_the_backend_too(started: Started, tmp_path: Path) -> None:
+    """B3: until the first switch it is where they are."""
+    manager = await started(settings=url(tmp_path, "home"), concurrency=3)
+    await manager.get_queue("q").enqueue(1)
+    assert manager.get_active_config()["path"] == str(tmp_path / "home.db")
+    assert manager.get_active_config()["concurrency"] == 3
+
+
+def test_a_manager_needs_a_url() -> None:
+    """B3: of one or the other."""
+    with pytest.raises(ConfigError, match="needs the URL"):
+        QueueManager()
+
+
+async def test_reads_follow(started: Started, tmp_path: Path) -> None:
+    """B5: statistics, lists and details are those of the active backend, though nobody polls or writes."""
+    first, reader = [await started(url(tmp_path, "a")) for _ in range(2)]
+    queue = first.get_queue("q")
+    await queue.enqueue_many(range(3))
+    seen = reader.get_queue("q")
+    assert (await seen.get_stats()).unclaimed == 3
+    await first.set_active_backend("sqlite", config(tmp_path, "b"))
+    await queue.enqueue(3, job_id="new")
+    assert (await seen.get_stats()).unclaimed == 4
+    await first.set_active_backend("sqlite", config(tmp_path, "a"))
+    assert len(await seen.list_jobs("unclaimed")) == 4
+    await first.set_active_backend("sqlite", config(tmp_path, "c"))
+    assert await seen.get_job("new") is not None
+    await first.set_active_backend("sqlite", config(tmp_path, "d"))
+    assert await reader.list_queues() == ["q"]
+    assert reader.get_active_config()["path"] == str(tmp_path / "d.db")
+
+
+async def test_concurrency_changes_under_running_consumers(started: Started, tmp_path: Path) -> None:
+    """B1, G10: up and down, in this process and in others; a consumer's own stays."""
+    manager, other = [await started(url(tmp_path, "a"), concurrency=1) for _ in range(2)]
+    queue = other.get_queue("q")
+    gate = asyncio.Semaphore(0)
+    running = {"g": 0, "own": 0}
+
+    def counting(group: str) -> Callable[[Job[Any]], Awaitable[None]]:
+        async def handle(job: Job[Any]) -> None:
+            running[group] += 1
+            await gate.acquire()
+            running[group] -= 1
+
+        return handle
+
+    await queue.consume(counting("g"), consumer_group="g")
+    await queue.consume(counting("own"), consumer_group="own", concurrency=2)
+    await queue.enqueue_many(range(12))
+    await wait_until(lambda: running == {"g": 1, "own": 2}, description="they run")
+    await manager.set_active_backend("sqlite", config(tmp_path, "a", concurrency=4))
+    assert (await other.get_queue("q").get_stats()).processing in (3, 6)
+    await wait_until(lambda: running == {"g": 4, "own": 2}, description="more run")
+    await manager.set_active_backend("sqlite", config(tmp_path, "a", concurrency=2))
+    await other.get_queue("q").get_stats()
+    for _ in range(6):
+        gate.release()
+    await wait_until(lambda: running == {"g": 2, "own": 2}, description="fewer run")
+    for _ in range(24):
+        gate.release()
+    await wait_until(lambda: running == {"g": 0, "own": 0}, description="all are done")
+
+
+async def test_limits_change_while_everything_runs(started: Started, tmp_path: Path) -> None:
+    """B1, J8: the engine keeps to the new ones, in every process that knows of them."""
+    manager, other = [await started(url(tmp_path, "a")) for _ in range(2)]
+    await manager.get_queue("q").enqueue_many(range(3))
+    await manager.set_active_backend("sqlite", config(tmp_path, "a", max_queue_size=4))
+    await other.get_queue("q").get_stats()
+    await other.get_queue("q").enqueue(3)
+    for each in (manager, other):
+        with pytest.raises(QueueFullError, match="max: 4"):
+            await each.get_queue("q").enqueue(4)
+    await manager.set_active_backend("sqlite", config(tmp_path, "a"))
+    await manager.get_queue("q").enqueue(4)
+    assert (await manager.get_queue("q").get_stats()).unclaimed == 5
