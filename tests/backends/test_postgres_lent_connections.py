@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -29,6 +31,7 @@ from checkmate_queue.core.model import GroupJoin
 from checkmate_queue.moving import MovableStore
 from checkmate_queue.store import FencedError
 from checkmate_queue.switching.proxy import SwitchableStore
+from checkmate_queue.testing.waiting import wait_until
 from tests.backends.postgres_desk import LEASE, Desk, at_desk, ids, jobs
 from tests.backends.postgres_lenders import (
     LENDERS,
@@ -44,6 +47,38 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.servers.postgres"]
 
 ISOLATIONS = ("REPEATABLE READ", "SERIALIZABLE")
+BLOCKED = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = to_regclass($1))"
+
+
+@asynccontextmanager
+async def committing_asyncpg(url: str) -> AsyncIterator[Any]:
+    """A connection of asyncpg that is in no transaction."""
+    connection = await asyncpg.connect(url)
+    yield connection
+    await connection.close()
+
+
+@asynccontextmanager
+async def committing_psycopg(url: str) -> AsyncIterator[Any]:
+    """One of psycopg that commits by itself."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def committing_sqlalchemy(url: str) -> AsyncIterator[Any]:
+    """One of SQLAlchemy."""
+    engine = create_async_engine(dialect_url(url, "asyncpg"), isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        yield connection
+    await engine.dispose()
+
+
+COMMITTING = {
+    "asyncpg": committing_asyncpg,
+    "psycopg": committing_psycopg,
+    "sqlalchemy": committing_sqlalchemy,
+}
 
 
 @pytest.fixture
@@ -91,6 +126,31 @@ async def test_outside_of_a_transaction_it_is_there_at_once(
             await store.add_within(single, "q", jobs("late"))
     await other.close()
     assert await stored(store) == ["asyncpg", "over asyncpg", "over psycopg", "psycopg"]
+
+
+@pytest.mark.parametrize("kind", COMMITTING)
+async def test_a_fence_waits_for_a_call_outside_of_a_transaction(
+    desk: Desk, store: PostgresStore, postgres_url: str, kind: str
+) -> None:
+    """B3: from its look at the queue until its job is there."""
+    async with COMMITTING[kind](postgres_url) as connection:
+        blocker = await desk.begin()
+        inbox = f'"{desk.storage.schema}".inbox'
+        await blocker.execute(f"LOCK TABLE {inbox} IN SHARE MODE")
+        call = asyncio.create_task(store.add_within(connection, "q", jobs("a")))
+        database = await desk.connect()
+
+        async def writes() -> bool:
+            return bool(await database.fetchval(BLOCKED, inbox))
+
+        await wait_until(writes, description="the call is about to write")
+        fence = asyncio.create_task(store.fence("q", "elsewhere"))
+        await wait_until(desk.fence_waits, description="the fence waits")
+        await blocker.commit()
+        await call
+        await fence
+        assert await stored(store) == ["a"]
+        assert (await store.stats("q")).delayed == 0
 
 
 async def test_a_scoped_session_is_a_session(store: PostgresStore, postgres_url: str) -> None:
@@ -226,6 +286,35 @@ async def test_another_database_is_refused(
     finally:
         await database.execute(f"DROP DATABASE {name} WITH (FORCE)")
     assert await stored(store) == []
+
+
+async def test_a_copy_of_the_database_is_refused(desk: Desk, postgres_url: str) -> None:
+    """SPEC 1: though everything in it is called, and numbered, as in the queue's own."""
+    own, copied = (f"shop_{uuid4().hex[:8]}" for _ in range(2))
+    urls = [urlsplit(postgres_url)._replace(path=f"/{name}").geturl() for name in (own, copied)]
+    database = await desk.connect()
+    await database.execute(f"CREATE DATABASE {own}")
+    store = PostgresStore(urls[0])
+    try:
+        await store.open()
+        await store.register("q")
+        await store.close()
+        await wait_until(partial(_is_left, database, own), description="nobody is connected")
+        await database.execute(f"CREATE DATABASE {copied} TEMPLATE {own}")
+        await store.open()
+        async with asyncpg_connection(urls[1]) as loan:
+            with pytest.raises(ConfigError, match=rf"another database.*{own}"):
+                await store.add_within(loan.connection, "q", jobs("a"))
+    finally:
+        await store.close()
+        for name in (own, copied):
+            await database.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+async def _is_left(database: asyncpg.Connection[asyncpg.Record], name: str) -> bool:
+    return not await database.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = $1)", name
+    )
 
 
 async def test_a_transaction_that_only_reads_is_refused(desk: Desk, store: PostgresStore) -> None:

@@ -23,6 +23,7 @@ from checkmate_queue.core.model import (
 )
 from checkmate_queue.store import FencedError
 from tests.backends.postgres_gate import COMMIT, Gate, gate, outcome
+from tests.backends.postgres_lenders import asyncpg_connection
 from tests.backends.postgres_rush import Report, run_rush
 
 if TYPE_CHECKING:
@@ -163,6 +164,38 @@ class TestAddAgainstJoin:
         )
         assert g.waited
         assert answer == [[Added("a", True)]]
+
+
+class TestTakingIn:
+    """Jobs of a caller's transaction are taken in by one, while others look for them."""
+
+    @pytest.mark.parametrize("step", ["inbox", "job", "delivery", COMMIT])
+    async def test_claim_waits_for_who_takes_in(self, g: Gate, postgres_url: str, step: str) -> None:
+        """J5: a claim does not start before what was committed before it."""
+        epoch = await g.free.join("q", "w", [GroupJoin("g")], LEASE)
+        await g.free.add("q", jobs("low"))
+        async with asyncpg_connection(postgres_url) as loan:
+            await g.free.add_within(loan.connection, "q", [NewJob("high", b"{}", priority=1)])
+            await loan.commit()
+        await g.shut(step)
+        _, exchange = await g.overlap(g.held.add("q", jobs("new")), g.free.exchange(epoch, "g", 1, [], 1))
+        assert g.waited
+        assert [claim.job_id for claim in exchange.claims] == ["high"]
+
+    @pytest.mark.parametrize("step", ["inbox", "job", "delivery", COMMIT])
+    async def test_who_takes_in_dies(self, g: Gate, postgres_url: str, step: str) -> None:
+        """G7: what was committed is taken in by the next one."""
+        epoch = await g.free.join("q", "w", [GroupJoin("g")], LEASE)
+        async with asyncpg_connection(postgres_url) as loan:
+            await g.free.add_within(loan.connection, "q", [NewJob("a", b"{}")])
+            await loan.commit()
+        await g.shut(step)
+        going = asyncio.create_task(g.held.add("q", jobs("b")))
+        await g.held_up(going)
+        await g.kill()
+        assert list(await claim(g.free, epoch, "g")) == ["a"]
+        await g.open()
+        assert await going == [[Added("b", True)]]
 
 
 Verb = Callable[[PostgresStore, "Prepared"], Awaitable[Any]]

@@ -265,6 +265,11 @@ async def test_many_jobs_are_taken_in_by_batches_and_in_order(desk: Desk, store:
     await store.add_within(loan.connection, "q", [NewJob("wide", bytes(5 << 20)), *jobs("last"), urgent])
     await loan.commit()
     assert await ids(store, epoch, n=2) == ["urgent", *names[2500:], "wide", "last"]
+    loan = await desk.begin()
+    wide = [NewJob(f"wide {number}", bytes(5 << 20)) for number in range(3)]
+    await store.add_within(loan.connection, "q", [*wide, urgent._replace(id="more urgent")])
+    await loan.commit()
+    assert await ids(store, epoch, n=3) == ["more urgent", "wide 0", "wide 1", "wide 2"]
 
 
 async def test_a_full_queue_refuses_at_the_call_and_never_after(desk: Desk) -> None:
