@@ -13,6 +13,7 @@ from checkmate_queue import (
     BackendConfig,
     BackendUnavailableError,
     ConfigError,
+    InvalidArgumentError,
     PluginNotFoundError,
     QueueError,
     QueueManager,
@@ -231,7 +232,28 @@ def test_a_decorator_with_wrong_options_raises_where_it_is_written() -> None:
     """Section 1: an option that does not exist is a `TypeError`."""
     queue = QueueManager("memory://").get_queue("q")
     with pytest.raises(TypeError, match="retries"):
-        queue.consumer("g", retries=1)(print)
+        queue.consumer("g", retries=1)(print)  # type: ignore[call-arg]
+
+
+def test_a_decorator_without_its_group_raises_where_it_is_written() -> None:
+    queue = QueueManager("memory://").get_queue("q")
+    with pytest.raises(InvalidArgumentError, match="the name of the group"):
+
+        @queue.consumer  # type: ignore[arg-type]
+        def handler(job: object) -> None: ...
+
+
+async def _takes_nothing() -> None: ...
+
+
+def _takes_two(job: object, more: object) -> None: ...
+
+
+@pytest.mark.parametrize("handler", [_takes_nothing, _takes_two])
+def test_a_handler_takes_the_job_and_nothing_else(handler: Any) -> None:
+    queue = QueueManager("memory://").get_queue("q")
+    with pytest.raises(InvalidArgumentError, match="one argument, the job"):
+        queue.consumer("g")(handler)
 
 
 class OwnPlugin(QueuePlugin[BackendConfig]):

@@ -69,6 +69,6 @@ def test_pyright_finds_the_mistakes_and_nothing_else(folder: Path) -> None:
 
 
 def test_there_are_mistakes_to_find() -> None:
-    assert len(expected("wrong", "mypy")) == 16
-    assert len({line for line, _ in expected("wrong", "pyright")}) == 16
+    assert len(expected("wrong", "mypy")) == 20
+    assert len({line for line, _ in expected("wrong", "pyright")}) == 20
     assert expected("right", "mypy") == expected("right", "pyright") == set()

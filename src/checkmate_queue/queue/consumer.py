@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 from checkmate_queue.core.durations import seconds_or_none
 from checkmate_queue.core.errors import InvalidArgumentError
@@ -19,6 +20,18 @@ from checkmate_queue.core.validation import check_int, check_name, check_seconds
 from checkmate_queue.runtime.attempt import Subscriber, SubscriberOptions, is_generator_callable
 from checkmate_queue.runtime.settings import RuntimeSettings
 from checkmate_queue.runtime.worker import Worker
+
+
+class ConsumerOptions(TypedDict, total=False):
+    """The options of `Queue.consume` and `Queue.consumer`."""
+
+    max_retries: int
+    concurrency: int | None
+    timeout: float | timedelta | None
+    backoff: Backoff | None
+    ephemeral: bool
+    start_from: StartFrom
+    on_rejoin: Callable[[], object] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +59,10 @@ class ConsumerSpec:
         for name, value in {"handler": self.handler, **given}.items():
             if not callable(value):
                 raise InvalidArgumentError(f"{name} must be callable, not {excerpt(value)}")
+        if not _takes_a_job(self.handler):
+            raise InvalidArgumentError(
+                f"handler must take one argument, the job, as {excerpt(self.handler)} does not"
+            )
         if is_generator_callable(self.handler):
             raise InvalidArgumentError(
                 f"handler must not be a generator, as {excerpt(self.handler)} is by its 'yield'; "
@@ -103,3 +120,13 @@ class Consumer:
 
     def __repr__(self) -> str:
         return f"Consumer(queue={self.queue!r}, consumer_group={self.consumer_group!r})"
+
+
+def _takes_a_job(handler: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(handler).bind(None)
+    except TypeError:
+        return False
+    except ValueError:
+        pass  # A function in C may have no signature; calling it will tell.
+    return True

@@ -6,14 +6,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, Unpack
 
-from checkmate_queue.core.errors import QueueError
+from checkmate_queue.core.errors import InvalidArgumentError, QueueError
+from checkmate_queue.core.excerpt import excerpt
 from checkmate_queue.core.job import Enqueue, Job, JobId
 from checkmate_queue.core.model import NewJob, StartFrom, Unclaimed
 from checkmate_queue.core.retry import Backoff
 from checkmate_queue.queue.base import Attached
-from checkmate_queue.queue.consumer import Consumer, ConsumerSpec
+from checkmate_queue.queue.consumer import Consumer, ConsumerOptions, ConsumerSpec
 from checkmate_queue.queue.inspection import Inspection
 from checkmate_queue.queue.orders import new_job
 from checkmate_queue.queue.recurring import Recurring
@@ -24,7 +25,7 @@ from checkmate_queue.runtime.outbox import full_error
 log = logging.getLogger("checkmate_queue.queue")
 
 T = TypeVar("T")
-H = TypeVar("H", bound=Callable[..., object])
+R = TypeVar("R")
 
 _BYTES_IN_A_ROW: Final = 64 * 1024
 """How much `enqueue_many` encodes before others of its loop get their turn: a few milliseconds' worth."""
@@ -228,13 +229,20 @@ class Queue(Recurring[T], Inspection[T]):
         )
         return (await self._subscribe([spec]))[0]
 
-    def consumer(self, consumer_group: str, **options: Any) -> Callable[[H], H]:
+    def consumer(
+        self, consumer_group: str, **options: Unpack[ConsumerOptions]
+    ) -> Callable[[Callable[[Job[T]], R]], Callable[[Job[T]], R]]:
         """Decorator: register a handler now, to be started with the manager; options as of `consume`.
 
         Raises `InvalidArgumentError`.
         """
+        if callable(consumer_group):
+            raise InvalidArgumentError(
+                f'@queue.consumer needs the name of the group, as in @queue.consumer("emails"), '
+                f"not {excerpt(consumer_group)}"
+            )
 
-        def declare(handler: H) -> H:
+        def declare(handler: Callable[[Job[T]], R]) -> Callable[[Job[T]], R]:
             spec = ConsumerSpec(handler, consumer_group, **options)
             self._check_open()
             if self._source.consuming:
