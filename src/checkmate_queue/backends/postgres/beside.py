@@ -6,7 +6,7 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
-from checkmate_queue.backends.postgres.server import fetch
+from checkmate_queue.backends.postgres.server import fetch, know_types
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -61,6 +61,7 @@ class Beside:
         async with self._turn:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await self._server.connect()
+                await know_types(self._connection)
             (row,) = await fetch(self._connection, query, arguments, isolated, self._server.timeout)
         return row
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """What the driver raises for a server that can't be reached or does not answer."""
 
+_TYPES = (
+    "SELECT $1::bigint[], $2::integer[], $3::smallint[], $4::boolean[], $5::text[], $6::bytea[], $7::float[]"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -47,7 +51,9 @@ class Server:
         options = self._nameless()
         if named:
             del options["statement_cache_size"]
-        return await asyncpg.create_pool(self.dsn, min_size=0, max_size=size, reset=_keep, **options)
+        return await asyncpg.create_pool(
+            self.dsn, min_size=0, max_size=size, init=know_types, reset=_keep, **options
+        )
 
     async def unname(self, pool: Pool) -> None:
         """Have the pool make connections without named statements from now on."""
@@ -82,6 +88,16 @@ async def fetch(
         return await connection.fetch(query, *arguments, timeout=timeout)
     async with connection.transaction(isolation="read_committed"):
         return await connection.fetch(query, *arguments, timeout=timeout)
+
+
+async def know_types(connection: Connection) -> None:
+    """Have the driver ask for all types of ours at once, in one transaction.
+
+    It turns the server's JIT off for its question and on again: behind a pooler, outside of a transaction,
+    that would reach sessions of others, and not its own, whose question would take seconds.
+    """
+    async with connection.transaction():
+        await connection.fetch(_TYPES, *(None,) * 7)
 
 
 async def is_pooled(connection: Connection) -> bool:
