@@ -57,6 +57,11 @@ async def test_replicas_that_nobody_waits_for_are_named(tmp_path: Path) -> None:
                 )
                 assert await dangers(server.url) == ["min-replicas-to-write"]
                 client.config_set("min-replicas-to-write", 1)
+                await wait_until(
+                    lambda: client.info("replication")["min_slaves_good_slaves"] == 1,
+                    description="the replica has answered",
+                    timeout=30,
+                )
                 assert await dangers(server.url) == []
         finally:
             replica.kill()

@@ -229,7 +229,9 @@ class Dispatcher(Service):
             exchange = await persevere(
                 partial(self._store.exchange, epoch, self.group, number, outcomes, want)
             )
-        except LeaseLostError:
+        except (LeaseLostError, ValueError):
+            # A wrong number: the engine forgot exchanges that it had answered (a failover, an old snapshot).
+            # What runs here may be others' by now, and its keys may mean other jobs.
             await self._holder.lease_lost(epoch)
             return
         if epoch is not self._holder.current_epoch:

@@ -69,14 +69,6 @@ class Refusal(BackendUnavailableError):
         self.word = word
 
 
-class MisnumberedError(LeaseLostError, ValueError):
-    """An exchange's number is not the next one.
-
-    A server that lost its last moments has forgotten exchanges that it had answered. What the worker then
-    holds may belong to others, and its keys may mean other jobs, so that its lease is as good as lost.
-    """
-
-
 class Connection:
     """Runs scripts. Every verb may be repeated, so an answer that was lost is simply asked for again."""
 
@@ -220,8 +212,6 @@ def refused(refusal: bytes, details: list[Any], queue: str) -> Exception:
         case b"lost":
             return LeaseLostError()
         case b"misnumbered":
-            return MisnumberedError(
-                f"the last exchange was number {int(details[0])}; repeat it or go on by one"
-            )
+            return ValueError(f"the last exchange was number {int(details[0])}; repeat it or go on by one")
         case _:
             return Refusal(refusal)
