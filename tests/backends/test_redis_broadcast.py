@@ -18,7 +18,9 @@ pytest_plugins = ["tests.servers.valkey"]
 
 QUEUE = "news"
 GROUPS = 1000
-LEASE = 30_000
+LEASE = 600_000
+HOUR = 3_600_000
+"""For so long producers leave it to those who tick to find out who is dead."""
 MOST_PUSHES = 5_000
 """Above what one script may push."""
 
@@ -53,6 +55,13 @@ async def received(store: RedisStore, epoch: Epoch, number: int) -> list[str]:
     return [claim.job_id for claim in claims]
 
 
+async def produce_on(store: RedisStore, clock: TravellingClock, times: int) -> None:
+    """Add jobs until the last lease has run out for an hour, and some more; nobody else does anything."""
+    for _ in range((LEASE + HOUR) // (LEASE // 3) + times):
+        clock.advance(LEASE / 3000)
+        await store.add(QUEUE, [[NewJob("later", b"1", unclaimed="drop")]])
+
+
 def announcements(count: int) -> list[NewJob]:
     return [NewJob(f"{number}", b"1", priority=number % 3, unclaimed="drop") for number in range(count)]
 
@@ -77,9 +86,7 @@ async def test_a_thousand_ephemeral_groups(
     assert (await store.stats(QUEUE)).pending == GROUPS * 20
     for number in (0, 500, GROUPS - 1):
         assert await received(store, epochs[number], number) == in_order(announcements(20))
-    for _ in range(2 * GROUPS // 100):
-        clock.advance(LEASE / 3000)
-        await store.add(QUEUE, [[NewJob("later", b"1", unclaimed="drop")]])
+    await produce_on(store, clock, 2 * GROUPS // 100)
     assert (await store.stats(QUEUE)).consumer_groups == 0
     assert await redis_storage.keys() == ["{*}:format", "{*}:queues", "{news}:queue"]
 
@@ -141,9 +148,7 @@ async def test_dead_worker_of_a_durable_group_is_left_to_who_comes(
     await store.add(QUEUE, [[NewJob("a", b"1"), NewJob("b", b"1")]])
     for group in ("durable", "gone"):
         await store.exchange(dead, group, 1, [], 1)
-    for _ in range(8):
-        clock.advance(LEASE / 3000)
-        await store.add(QUEUE, [[NewJob("a", b"1")]])
+    await produce_on(store, clock, 3)
     assert [group.name for group in await store.groups(QUEUE)] == ["durable"]
     assert await store.workers(QUEUE) == []
     worker = await store.join(QUEUE, "w", [GroupJoin("durable")], LEASE)

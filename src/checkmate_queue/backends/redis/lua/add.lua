@@ -23,7 +23,7 @@ local enter = entry.enter
 local caught_up = catch_up.caught_up
 
 local WIDTH = 3
-local GRACE = 10000 -- ms in which those who tick find out first who is dead
+local GRACE = 3600000 -- ms in which those who tick find out first who is dead, and tell
 local MOST_PUSHES = 4 * queue.BATCH
 local limited = ARGV[4] ~= ''
 
