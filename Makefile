@@ -18,6 +18,7 @@ test: $(STAMP) ## Run the tests, except the long ones, with coverage (under 10 m
 	$(BIN)/pytest -m "not full" -n $(PYTEST_WORKERS) --cov --cov-report=term $(ARGS)
 
 test-full: $(STAMP) ## Run the long tests: chaos, soak, long histories (up to 45 minutes)
+	$(BIN)/python -m tests.servers.debian
 	$(BIN)/pytest -m full --timeout=900 --session-timeout=2700 $(ARGS)
 
 check: $(STAMP) ## Check format, lint, types and import directions

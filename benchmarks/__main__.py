@@ -1,4 +1,4 @@
-"""`python -m benchmarks [drain backlog punctuality]`: run them, print a table, fail where a bar is missed."""
+"""`python -m benchmarks [SUITE …]`: run them, print a table, fail at a missed bar. See `SUITES`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import backlog, drain, punctuality
+from benchmarks import backlog, drain, move, punctuality, soak
 from benchmarks.measure import Result
 from benchmarks.yardstick import yardstick
 
-SUITES = {"drain": drain.run, "backlog": backlog.run, "punctuality": punctuality.run}
+SUITES = {
+    "drain": drain.run,
+    "backlog": backlog.run,
+    "punctuality": punctuality.run,
+    "soak": soak.run,
+    "move": move.run,
+}
 
 
 def table(results: list[Result]) -> Table:

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from checkmate_queue import Job, Queue, QueueManager
+from checkmate_queue import Job, Queue, QueueError, QueueManager
 from checkmate_queue.testing.waiting import wait_until
 
 USERS = ["anna", "bert", "cleo", "dora", "emil"]
@@ -264,9 +264,12 @@ if __name__ == "__main__":
     parser.add_argument("--member", help=argparse.SUPPRESS)
     parser.add_argument("--database", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.member:
-        asyncio.run(be_a_member(options.url, options.member, options.database))
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            url = options.url or f"sqlite:///{folder}/queue.db"
-            asyncio.run(main(url, options.seconds, Path(folder) / "permissions.db"))
+    try:
+        if options.member:
+            asyncio.run(be_a_member(options.url, options.member, options.database))
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                url = options.url or f"sqlite:///{folder}/queue.db"
+                asyncio.run(main(url, options.seconds, Path(folder) / "permissions.db"))
+    except QueueError as error:
+        sys.exit(str(error))

@@ -37,7 +37,7 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from checkmate_queue import Job, Queue, QueueManager
+from checkmate_queue import Job, Queue, QueueError, QueueManager
 from checkmate_queue.testing.waiting import wait_until
 
 
@@ -50,7 +50,7 @@ class Sync:
 
 async def ask_for_sync(queue: Queue[Sync], user: str) -> bool:
     """Ask, and tell whether this made a job."""
-    return (await queue.enqueue(Sync(user), job_id=f"sync:{user}")).created
+    return bool((await queue.enqueue(Sync(user), job_id=f"sync:{user}")).created)
 
 
 def sync(job: Job[Sync], port: int, database: Path) -> None:
@@ -171,5 +171,8 @@ if __name__ == "__main__":
     parser.add_argument("--url", help="the queue's backend; a fresh SQLite file where it is not given")
     parser.add_argument("--seconds", type=float, default=3.0, help="for how long many users are asked for")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        asyncio.run(main(options.url or f"sqlite:///{name}/queue.db", options.seconds, Path(name)))
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            asyncio.run(main(options.url or f"sqlite:///{name}/queue.db", options.seconds, Path(name)))
+    except QueueError as error:
+        sys.exit(str(error))

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 from uuid import uuid4
 
-from checkmate_queue import Consumer, Job, Queue, QueueManager
+from checkmate_queue import Consumer, Job, Queue, QueueError, QueueManager
 from checkmate_queue.testing.waiting import wait_until
 
 
@@ -208,5 +208,8 @@ if __name__ == "__main__":
     parser.add_argument("--url", help="the queue's backend; a fresh SQLite file where it is not given")
     parser.add_argument("--seconds", type=float, default=2.0, help="for how long orders are placed")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(main(options.url or f"sqlite:///{folder}/queue.db", options.seconds))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            asyncio.run(main(options.url or f"sqlite:///{folder}/queue.db", options.seconds))
+    except QueueError as error:
+        sys.exit(str(error))

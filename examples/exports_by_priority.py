@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from checkmate_queue import Job, Queue, QueueManager
+from checkmate_queue import Job, Queue, QueueError, QueueManager
 from checkmate_queue.testing.waiting import wait_until
 
 ROUTINE, WAITED_FOR = 0, 100
@@ -146,5 +146,10 @@ if __name__ == "__main__":
     parser.add_argument("--url", help="the queue's backend; a fresh SQLite file where it is not given")
     parser.add_argument("--seconds", type=float, default=3.0, help="for how long exports are asked for")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        asyncio.run(main(options.url or f"sqlite:///{directory}/queue.db", options.seconds, Path(directory)))
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            asyncio.run(
+                main(options.url or f"sqlite:///{directory}/queue.db", options.seconds, Path(directory))
+            )
+    except QueueError as error:
+        sys.exit(str(error))

@@ -39,7 +39,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Annotated, Any
 
-from checkmate_queue import Discard, Job, Queue, QueueManager
+from checkmate_queue import Discard, Job, Queue, QueueError, QueueManager
 
 try:
     import uvicorn
@@ -187,6 +187,8 @@ def visit(port: int) -> None:
 
 async def main(url: str, port: int, seconds: float, results: Path) -> None:
     """Serve, visit, serve on for a while, and stop gracefully."""
+    async with QueueManager(url):
+        pass  # A wrong URL ends the program here, with one line; a web server would show its own traceback.
     app = create_app(url, Results(results))
     with socket.create_server(("127.0.0.1", port)) as listener:
         port = listener.getsockname()[1]
@@ -211,7 +213,10 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=5.0, help="how long to serve")
     parser.add_argument("--results", type=Path, help="a database for results; a fresh one likewise")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        queue_url = options.url or f"sqlite:///{folder}/queue.db"
-        database = options.results or Path(folder) / "results.db"
-        asyncio.run(main(queue_url, options.port, options.seconds, database))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            queue_url = options.url or f"sqlite:///{folder}/queue.db"
+            database = options.results or Path(folder) / "results.db"
+            asyncio.run(main(queue_url, options.port, options.seconds, database))
+    except QueueError as error:
+        sys.exit(str(error))

@@ -33,7 +33,7 @@ from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from checkmate_queue import Job, Queue, QueueManager
+from checkmate_queue import Job, Queue, QueueError, QueueManager
 from checkmate_queue.testing.waiting import wait_until
 
 PREFIX = "healthcheck:"
@@ -213,5 +213,10 @@ if __name__ == "__main__":
     parser.add_argument("--url", help="the queue's backend; a fresh SQLite file where it is not given")
     parser.add_argument("--seconds", type=float, default=6.0, help="how long to run the new configuration")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        asyncio.run(main(options.url or f"sqlite:///{directory}/queue.db", options.seconds, Path(directory)))
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            asyncio.run(
+                main(options.url or f"sqlite:///{directory}/queue.db", options.seconds, Path(directory))
+            )
+    except QueueError as error:
+        sys.exit(str(error))

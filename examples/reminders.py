@@ -35,7 +35,7 @@ from functools import partial
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from checkmate_queue import Discard, Job, QueueManager, Retry
+from checkmate_queue import Discard, Job, QueueError, QueueManager, Retry
 from checkmate_queue.testing.waiting import wait_until
 
 try:
@@ -203,5 +203,8 @@ if __name__ == "__main__":
     parser.add_argument("--url", help="the queue's backend; a fresh SQLite file where it is not given")
     parser.add_argument("--seconds", type=float, default=4.0, help="the delay of the last reminder")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        asyncio.run(main(options.url or f"sqlite:///{directory}/queue.db", options.seconds))
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            asyncio.run(main(options.url or f"sqlite:///{directory}/queue.db", options.seconds))
+    except QueueError as error:
+        sys.exit(str(error))

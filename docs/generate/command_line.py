@@ -26,6 +26,10 @@ INTRODUCTION = """\
 Errors are one line on stderr. The exit code is 0 when all went well, 1 for an error, 2 for wrong usage, and
 128 + signal for a worker that had to cancel what it ran. `--verbose`, anywhere, shows tracebacks.
 
+Tables keep ids and names whole. On a terminal that is too narrow, texts are shortened (…), times lose their
+year and seconds, and columns are left out, which the last line names; where that is not enough, lines are
+longer than the terminal is wide. Into a pipe goes all of it, each row on one line.
+
 `checkmate-queue --install-completion` makes the Tab key complete commands and options in bash, zsh, fish and
 PowerShell.
 """

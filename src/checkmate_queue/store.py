@@ -292,6 +292,9 @@ class Fencing(Protocol):
         Idempotent; the last successor stays.
         None fences the registry: queues that are not known yet are refused by `register`. Waits for writers
         under way: what they did is in the store when it returns.
+
+        Raises `BackendSwitchError`, and has changed nothing, where callers' transactions that have added
+        jobs (`Transactional`) stay open for longer than the engine's patience.
         """
 
 

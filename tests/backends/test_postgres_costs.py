@@ -68,6 +68,38 @@ async def test_cost_does_not_grow_with_the_backlog(postgres_storage: PostgresSto
     assert all(many[name] < few[name] * 1.5 + 20 for name in few), (few, many)
 
 
+ROWS = """
+INSERT INTO "{schema}".inbox (
+    queue_id, at, jobs, bytes, ids, data, metadata, priorities, delays, expiries, drops, tokens
+)
+SELECT
+    q.id, 0, 1, 2, ARRAY['job ' || n], ARRAY['{{}}'::bytea], ARRAY[''::bytea], ARRAY[0], ARRAY[0::bigint],
+    ARRAY[NULL::bigint], ARRAY[false], ARRAY['']
+FROM "{schema}".queue q, generate_series($1::integer, $2::integer) n
+"""
+
+
+async def test_cost_of_taking_in_does_not_grow_with_what_waits(postgres_storage: PostgresStorage) -> None:
+    """J5: a batch of callers' transactions costs as much to take in when much more waits behind it."""
+    store = await postgres_storage.connect()
+    await store.open()
+    await store.register("q")
+    await store.join("q", "w", [GroupJoin("g")], HOUR)
+    await store.close()
+    connection = await asyncpg.connect(postgres_storage.url)
+    rows, collect = ROWS.format(schema=postgres_storage.schema), call("collect", 4, postgres_storage.schema)
+    try:
+        await connection.execute(rows, 1, FEW)
+        few = await blocks(connection, collect, "q", None, 1, HOUR)
+        await connection.execute(rows, FEW + 1, MANY)
+        many = await blocks(connection, collect, "q", None, 1, HOUR)
+        await connection.execute("ANALYZE")
+        analyzed = await blocks(connection, collect, "q", None, 1, HOUR)
+    finally:
+        await connection.close()
+    assert max(many, analyzed) < few * 1.2, (few, many, analyzed)
+
+
 async def _costs(
     storage: PostgresStorage, epoch: int, n: int, keys: list[int], analyzed: bool
 ) -> dict[str, int]:

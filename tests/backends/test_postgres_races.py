@@ -23,6 +23,7 @@ from checkmate_queue.core.model import (
 )
 from checkmate_queue.store import FencedError
 from tests.backends.postgres_gate import COMMIT, Gate, gate, outcome
+from tests.backends.postgres_lenders import asyncpg_connection
 from tests.backends.postgres_rush import Report, run_rush
 
 if TYPE_CHECKING:
@@ -165,6 +166,38 @@ class TestAddAgainstJoin:
         assert answer == [[Added("a", True)]]
 
 
+class TestTakingIn:
+    """Jobs of a caller's transaction are taken in by one, while others look for them."""
+
+    @pytest.mark.parametrize("step", ["inbox", "job", "delivery", COMMIT])
+    async def test_claim_waits_for_who_takes_in(self, g: Gate, postgres_url: str, step: str) -> None:
+        """J5: a claim does not start before what was committed before it."""
+        epoch = await g.free.join("q", "w", [GroupJoin("g")], LEASE)
+        await g.free.add("q", jobs("low"))
+        async with asyncpg_connection(postgres_url) as loan:
+            await g.free.add_within(loan.connection, "q", [NewJob("high", b"{}", priority=1)])
+            await loan.commit()
+        await g.shut(step)
+        _, exchange = await g.overlap(g.held.add("q", jobs("new")), g.free.exchange(epoch, "g", 1, [], 1))
+        assert g.waited
+        assert [claim.job_id for claim in exchange.claims] == ["high"]
+
+    @pytest.mark.parametrize("step", ["inbox", "job", "delivery", COMMIT])
+    async def test_who_takes_in_dies(self, g: Gate, postgres_url: str, step: str) -> None:
+        """G7: what was committed is taken in by the next one."""
+        epoch = await g.free.join("q", "w", [GroupJoin("g")], LEASE)
+        async with asyncpg_connection(postgres_url) as loan:
+            await g.free.add_within(loan.connection, "q", [NewJob("a", b"{}")])
+            await loan.commit()
+        await g.shut(step)
+        going = asyncio.create_task(g.held.add("q", jobs("b")))
+        await g.held_up(going)
+        await g.kill()
+        assert list(await claim(g.free, epoch, "g")) == ["a"]
+        await g.open()
+        assert await going == [[Added("b", True)]]
+
+
 Verb = Callable[[PostgresStore, "Prepared"], Awaitable[Any]]
 
 
@@ -259,17 +292,19 @@ async def _call(store: PostgresStore, verb: str, prepared: Prepared) -> Any:
 
 async def test_processes_share_the_work(postgres_storage: PostgresStorage) -> None:
     """J7, G1, G7: of what three processes add under the same ids, each group completes each job once."""
-    store = await postgres_storage.connect()
+    await share_the_work(postgres_storage.url, postgres_storage.schema)
+
+
+async def share_the_work(url: str, schema: str) -> None:
+    """Three processes add the same ids and consume them."""
+    store = PostgresStore(url, schema=schema)
     await store.open()
     await store.register("q")
     await store.join("q", "first", [GroupJoin("g1"), GroupJoin("g2")], LEASE)
     loop = asyncio.get_running_loop()
     with ProcessPoolExecutor(3, get_context("spawn")) as pool:
         reports: list[Report] = await asyncio.gather(
-            *(
-                loop.run_in_executor(pool, run_rush, postgres_storage.url, postgres_storage.schema, seed)
-                for seed in range(3)
-            )
+            *(loop.run_in_executor(pool, run_rush, url, schema, seed) for seed in range(3))
         )
     await store.close()
     created = sum(report.created for report in reports)

@@ -233,9 +233,30 @@ async def test_every_verb_runs_on_a_cluster(tmp_path: Path, serve: Serve, clock:
         for name in ("queue", "}{"):
             await store.register(name)
             await through_everything(store, clock, name)
-        await store.fence("queue", "elsewhere")
-        await store.fence(None, "elsewhere")
+        await move_out_and_in(store)
         await store.close()
+
+
+async def move_out_and_in(store: RedisStore) -> None:
+    """Through all verbs of a move."""
+    await store.fence(None, "elsewhere")
+    batches = {}
+    for name in await store.queues():
+        await store.add(name, [[NewJob("moved", b"1")]])
+        await store.fence(name, "elsewhere")
+        batches[name], cursor = await store.export(name)
+        assert cursor is None
+    await store.clear("elsewhere")
+    await store.reopen("elsewhere")
+    assert await store.receive("token", "back")
+    for number, (name, records) in enumerate(batches.items(), 1):
+        await store.restore("token", name, number, records)
+    await store.admit("token")
+    for name in batches:
+        epoch = await store.join(name, "w", [GroupJoin("g")], LEASE)
+        assert await store.held(epoch) == []
+        (claim,) = (await store.exchange(epoch, "g", 1, [], 10)).claims
+        assert claim.job_id == "moved"
 
 
 async def is_ready(client: Redis, key: str) -> bool:

@@ -26,6 +26,7 @@ SORTING = {
     "export_claims", "export_epochs", "held_in_order",  # what workers hold, once in a move
     "lapsed_claims", "orders", "repeat_claims",  # what one worker holds
     "due", "oldest_ready", "schedules_of",  # a batch; a row for each priority; a set of ids
+    "delayed_keys", "ready_keys", "unclaimed_keys",  # of all that are in one state, the first ones
 }  # fmt: skip
 
 WHOLE = {
@@ -79,3 +80,21 @@ def test_plan(connection: sqlite3.Connection, name: str) -> None:
 def test_hot_statements(connection: sqlite3.Connection, name: str, index: str) -> None:
     """The statements of an exchange go by these indexes, and none reads what it does not return."""
     assert f"SEARCH {index}" in plan(connection, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("next_keys", ["job USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]),
+        ("delayed_keys", ["job USING COVERING INDEX job_due (queue=? AND due_at>?)"]),
+        ("unclaimed_keys", ["job USING INDEX job_unclaimed (queue=?)"]),
+        ("ready_keys", ["ready USING PRIMARY KEY (grp=?)"]),
+        ("claimed_keys", ["claimed USING PRIMARY KEY (grp=? AND key>?)"]),
+        ("waiting_keys", ["waiting USING PRIMARY KEY (grp=? AND key>?)"]),
+        ("job_records", ["job USING INTEGER PRIMARY KEY (rowid=?)"]),
+    ],
+)
+def test_listings(connection: sqlite3.Connection, name: str, steps: list[str]) -> None:
+    """A listing reads what is in the state that it is asked for, and no job before its page is known."""
+    found = [step.removeprefix("SEARCH ") for step in plan(connection, name) if step.startswith("SEARCH")]
+    assert found == steps

@@ -31,9 +31,11 @@ os.execvp(sys.argv[1], sys.argv[1:])
 class Terminal:
     """A program on a terminal of its own: what it shows, and keys to press. Use it with `with`."""
 
-    def __init__(self, command: list[str | Path], cwd: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: list[str | Path], cwd: Path, environment: Mapping[str, str], columns: int = COLUMNS
+    ) -> None:
         self._master, slave = pty.openpty()
-        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
         self._shown = b""
         inherited = {key: value for key, value in environment.items() if key not in ("COLUMNS", "LINES")}
         self.process = subprocess.Popen(

@@ -99,7 +99,6 @@ async def test_what_failed_is_listed_shown_retried_and_discarded(site: Site) -> 
     assert [entry["job_id"] for entry in listed] == ["three", "two", "one"]
     after = await site.call_json("failed", "list", "work", "--after", listed[0]["entry_id"], "--limit", "1")
     assert [entry["job_id"] for entry in after] == ["two"]
-    assert await site.call_json("failed", "list", "work", "--group", "nobody") == []
     shown = site.run("failed", "show", "work", "two")
     # What a handler says is shown as it is, and none of it acts on the terminal.
     assert "it is [bold]no[/bold] good\\x1b[31m" in shown
@@ -116,6 +115,29 @@ async def test_what_failed_is_listed_shown_retried_and_discarded(site: Site) -> 
     assert site.run_json("failed", "discard", "work", "--all", "--yes") == {"deliveries": 2, "unknown": []}
     assert await site.call_json("failed", "list", "work") == []
     assert await site.call("failed", "retry", "work", "--all") == "0 deliveries are ready again\n"
+
+
+async def test_a_slip_in_the_name_of_a_group_is_told_of(site: Site) -> None:
+    await fail(site, "one")
+    for arguments in (
+        ("list", "work"),
+        ("show", "work", "one"),
+        ("retry", "work", "--all", "--yes"),
+        ("discard", "work", "--all", "--yes"),
+        ("discard", "work", "one"),
+    ):
+        said = await site.call("failed", *arguments, "--group", "typo", code=1)
+        assert said.endswith("queue 'work' has no consumer group 'typo'; there are: workers\n")
+    await fail(site, "two", group="others")
+    assert await site.call_json("failed", "list", "work", "--group", "others") != []
+    await site.call("failed", "discard", "work", "--all", "--yes", "--group", "others")
+    # A group without failures is no slip, and the failures of one that is gone are still there.
+    assert await site.call_json("failed", "list", "work", "--group", "others") == []
+    await site.call("groups", "drop", "work", "workers", "--yes")
+    for name in ("workers", "typo"):
+        await site.call(
+            "failed", "discard", "work", "--all", "--yes", "--group", name, code=int(name == "typo")
+        )
 
 
 async def test_a_list_that_is_cut_off_says_how_to_go_on(

@@ -23,7 +23,8 @@ PATTERNS = ("1 ", "2a", "2b", "3 ", "4a", "4b", "5 ")
 
 
 def environment(folder: Path) -> dict[str, str]:
-    return {**os.environ, "TMPDIR": str(folder)}
+    inherited = {key: value for key, value in os.environ.items() if key != "CHECKMATE_QUEUE_URL"}
+    return {**inherited, "TMPDIR": str(folder)}
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -147,6 +148,17 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, arguments: tuple[str,
     assert done.stderr.startswith(said)
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_the_variable_names_its_backend_and_tracebacks_are_for_those_who_ask(tmp_path: Path) -> None:
+    with_variable = {**environment(tmp_path), "CHECKMATE_QUEUE_URL": "nonsense"}
+    for arguments in ([], ["--verbose"]):
+        done = subprocess.run(
+            [*DEMO, *arguments], env=with_variable, capture_output=True, text=True, timeout=90, check=False
+        )
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].startswith("demo: 'nonsense' is no URL; ")
+        assert done.stderr.startswith("Traceback") == bool(arguments)
 
 
 def test_the_version_is_told() -> None:

@@ -173,15 +173,10 @@ def make():
         ),
         (
             "other:m",
-            "from checkmate_queue import QueueManager; m = QueueManager('sqlite:////no/such/folder/x')",
-            "The folder '/no/such/folder' of the SQLite database",
-        ),
-        (
-            "other:m",
             "from checkmate_queue import QueueManager\nclass L:\n def __init__(self, m): pass\n"
             " async def __aenter__(self): raise RuntimeError('no cache')\n"
             " async def __aexit__(self, *_): pass\nm = QueueManager('memory://', lifespan=L)",
-            "starting other:m failed: RuntimeError: no cache",
+            "starting other:m failed: RuntimeError: no cache (",
         ),
     ],
 )
@@ -195,9 +190,52 @@ def test_wrong_options_are_said_in_one_line(site: Site) -> None:
     assert site.run("worker", "app:manager", "--queues", "work,nobody", code=1) == (
         "worker: app:manager declares no consumer of queue 'nobody'; it does of: plain, work\n"
     )
+    for names in ("", "work,", " "):
+        assert f"Invalid value for --queues: {names!r} is not QUEUE,QUEUE" in site.run(
+            "worker", "app:manager", "--queues", names, code=2
+        )
     assert "concurrency: Input should be greater" in site.run(
         "worker", "app:manager", "--concurrency", "0", code=1
     )
+
+
+# -- the backend's URL -------------------------------------------------------------------------------
+
+
+async def test_the_variable_names_the_backend_of_workers_as_of_every_command(site: Site) -> None:
+    """What is enqueued under it must not wait in one file while the worker looks into another."""
+    site.write("app.py", (site.folder / "app.py").read_text().replace("queue.db", "other.db"))
+    site.run("enqueue", "work", "0", "--id", "x")
+    with site.worker() as worker:
+        await site.until_noted("end", "x")
+        await worker.says(f") on {site.url} (the module names sqlite:///other.db): ")
+        worker.signal(signal.SIGTERM)
+        assert await worker.ended() == 0
+    assert not (site.folder / "other.db").exists()
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+async def test_the_option_wins_over_the_variable_and_the_module(site: Site, processes: str) -> None:
+    url = f"sqlite:///{site.folder / 'third.db'}"
+    site.run("enqueue", "work", "0", "--id", "x", "--url", url)
+    with site.worker("--url", f"{url}?lease_seconds=7&concurrency=3", "--processes", processes) as worker:
+        await site.until_noted("end", "x")
+        await worker.ready()
+        assert f") on {url} (the module names sqlite:///queue.db): " in worker.said
+    assert not (site.folder / "queue.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nonsense", "'nonsense' is no URL; "),
+        ("sqlite:////no/such/folder/x", "The folder '/no/such/folder' of the SQLite database"),
+        ("nosuch://x", "No registered plugin takes 'nosuch://'"),
+        ("sqlite:///x?concurrency=0", "The SQLite config is wrong: concurrency: "),
+    ],
+)
+def test_a_wrong_url_is_told_of_in_one_line(site: Site, url: str, said: str) -> None:
+    assert site.run("worker", "app:manager", "--url", url, code=1).startswith(f"worker: {said}")
 
 
 # -- health (L10) ------------------------------------------------------------------------------------

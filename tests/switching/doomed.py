@@ -72,7 +72,7 @@ async def main(url: str, plugin_id: str, config: str, last: int) -> None:
     manager = QueueManager(url)
     for plugin in manager.registry.get_plugins():
         manager.registry._plugins[plugin.id] = doomed(plugin, steps)
-    manager._plugin = None
+    manager.configure()
     await manager.start()
     manager.stop_polling()
     steps.armed = True

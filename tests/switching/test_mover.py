@@ -11,6 +11,7 @@ import pytest
 
 from checkmate_queue.backends.memory import MemoryStore
 from checkmate_queue.backends.plugin import QueuePluginRegistry
+from checkmate_queue.backends.redis.store import RedisStore
 from checkmate_queue.backends.sqlite import SqliteStore
 from checkmate_queue.core.errors import BackendSwitchError, BackendUnavailableError
 from checkmate_queue.core.model import GroupJoin, NewJob
@@ -19,6 +20,7 @@ from checkmate_queue.store import FencedError
 from checkmate_queue.switching.document import Document, StoredConfig
 from checkmate_queue.switching.mover import Mover, Progress
 from checkmate_queue.switching.settings import BACKEND_KEY, BackendSettings
+from tests.servers.redis_storage import RedisStorage
 
 OLD, NEW, HOME = (StoredConfig(name, 1, {}) for name in ("old", "new", "home"))
 NAMES = [f"{number}" for number in range(2500)]
@@ -97,10 +99,20 @@ class World:
         return found
 
 
-@pytest.fixture(params=["memory to sqlite", "sqlite to memory", "sqlite to sqlite"])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+@pytest.fixture(
+    params=["memory to sqlite", "sqlite to memory", "sqlite to sqlite", "sqlite to redis", "redis to memory"]
+)
+async def world(
+    request: pytest.FixtureRequest, tmp_path: Path, redis_storage: RedisStorage
+) -> AsyncIterator[World]:
     def make(engine: str, name: str) -> MovableStore:
-        return MemoryStore() if engine == "memory" else SqliteStore(tmp_path / f"{name}.db")
+        match engine:
+            case "memory":
+                return MemoryStore()
+            case "sqlite":
+                return SqliteStore(tmp_path / f"{name}.db")
+            case _:
+                return RedisStore(redis_storage.url, prefix=f"{redis_storage.prefix}:{name}")
 
     first, _, second = request.param.split()
     made = World(make(first, "old"), make(second, "new"))

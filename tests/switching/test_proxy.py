@@ -12,6 +12,7 @@ import pytest
 
 from checkmate_queue.backends.memory import MemoryStore
 from checkmate_queue.backends.plugin import QueuePluginRegistry
+from checkmate_queue.backends.redis.store import RedisStore
 from checkmate_queue.backends.sqlite import SqliteStore
 from checkmate_queue.core.errors import BackendUnavailableError
 from checkmate_queue.core.model import (
@@ -35,6 +36,7 @@ from checkmate_queue.switching.proxy import SwitchableStore
 from checkmate_queue.switching.settings import BackendSettings
 from checkmate_queue.testing.clock import TravellingClock
 from checkmate_queue.testing.conformance import ALL_VERBS, Conformance
+from tests.servers.redis_storage import RedisStorage
 
 OLD, NEW, HOME = (StoredConfig(name, 1, {}) for name in ("old", "new", "home"))
 
@@ -122,15 +124,23 @@ class Scene:
         await Mover(self.settings, opened, HOME, ignore).switch(target, None)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
+@pytest.fixture(params=["memory", "sqlite", "redis"])
+async def scene(
+    request: pytest.FixtureRequest, tmp_path: Path, redis_storage: RedisStorage
+) -> AsyncIterator[Scene]:
     clock = TravellingClock()
-    stores: list[MovableStore] = [
-        MemoryStore(clock=clock)
-        if request.param == "memory"
-        else SqliteStore(tmp_path / f"{name}.db", clock=clock)
-        for name in ("old", "new")
-    ]
+
+    def make(name: str) -> MovableStore:
+        match request.param:
+            case "memory":
+                return MemoryStore(clock=clock)
+            case "sqlite":
+                return SqliteStore(tmp_path / f"{name}.db", clock=clock)
+            case _:
+                prefix = f"{redis_storage.prefix}:{name}"
+                return RedisStore(redis_storage.url, prefix=prefix, clock=clock)
+
+    stores = [make(name) for name in ("old", "new")]
     for store in stores:
         await store.open()
     made = Scene(stores[0], stores[1], clock)

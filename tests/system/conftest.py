@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(params=["memory", "sqlite", "redis", pytest.param("postgres", marks=pytest.mark.full)])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     """An empty storage."""
-    fixture = {"redis": "redis_storage", "postgres": "postgres_storage"}.get(request.param)
+    fixture = {"redis": "tidy_redis_storage", "postgres": "postgres_storage"}.get(request.param)
     return Storage(request.param, tmp_path, request.getfixturevalue(fixture) if fixture else None)
 
 

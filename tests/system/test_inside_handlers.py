@@ -35,7 +35,7 @@ async def test_its_own_id_is_taken_while_it_runs(manager_for: ManagerFor) -> Non
     created: list[bool] = []
 
     async def handler(job: Job[Any]) -> None:
-        created.append((await queue.enqueue("again", job_id=job.id)).created)
+        created.append(bool((await queue.enqueue("again", job_id=job.id)).created))
 
     await queue.consume(handler, consumer_group="g")
     await queue.enqueue("once", job_id="same")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from checkmate_queue import Job, Retry
+from checkmate_queue import Discard, Job, Retry
 from checkmate_queue.testing.inline import InlineQueues
+from checkmate_queue.testing.waiting import wait_until
 
 pytest_plugins = ["checkmate_queue.testing.plugin"]
 
@@ -92,3 +94,104 @@ async def test_retries_come_when_they_are_due(inline_queues: InlineQueues) -> No
         await queues.advance(100, raise_errors=False)
         assert attempts == [timedelta(), timedelta(seconds=60), timedelta(seconds=64)]
         assert (await queue.get_stats()).completed == 1
+
+
+async def test_what_asks_for_a_retry_gets_it_and_fails_with_the_last(inline_queues: InlineQueues) -> None:
+    async with inline_queues as queues:
+        queue = queues.get_queue("q", int)
+        begin = at(queues)
+        attempts: list[timedelta] = []
+
+        async def ask_again(job: Job[int]) -> None:
+            attempts.append(at(queues) - begin)
+            raise Retry(60, f"attempt {job.attempts + 1}")
+
+        await queue.consume(ask_again, consumer_group="g", max_retries=2)
+        await queue.enqueue(1)
+        await queues.advance(119)
+        assert attempts == [timedelta(), timedelta(seconds=60)]
+        with pytest.raises(Retry, match="attempt 3"):
+            await queues.advance(1)
+        assert attempts[2:] == [timedelta(seconds=120)]
+        (failed,) = await queue.list_failed()
+        assert (failed.error_type, failed.attempts) == ("Retry", 3)
+
+
+async def test_a_retry_at_once_is_part_of_what_is_ready(inline_queues: InlineQueues) -> None:
+    async with inline_queues as queues:
+        queue = queues.get_queue("q", int)
+        attempts: list[int] = []
+
+        async def third_time(job: Job[int]) -> None:
+            attempts.append(job.attempts)
+            if job.attempts < 2:
+                raise Retry(0)
+
+        await queue.consume(third_time, consumer_group="g")
+        await queue.enqueue(1)
+        await queues.run_until_idle()
+        assert attempts == [0, 1, 2]
+
+
+async def test_a_discarded_job_reaches_the_test(inline_queues: InlineQueues) -> None:
+    async with inline_queues as queues:
+        queue = queues.get_queue("q", int)
+
+        async def refuse(job: Job[int]) -> None:
+            raise Discard("of no use")
+
+        await queue.consume(refuse, consumer_group="g")
+        await queue.enqueue(1)
+        with pytest.raises(Discard, match="of no use"):
+            await queues.run_until_idle()
+
+
+@pytest.mark.parametrize("max_retries", [0, 1])
+async def test_a_timeout_is_a_timeout_error(inline_queues: InlineQueues, max_retries: int) -> None:
+    async with inline_queues as queues:
+        queue = queues.get_queue("q", int)
+
+        async def hang(job: Job[int]) -> None:
+            await asyncio.Event().wait()
+
+        await queue.consume(hang, consumer_group="g", timeout=0.01, max_retries=max_retries)
+        await queue.enqueue(1)
+        with pytest.raises(TimeoutError, match=r"exceeded its timeout of 0\.01 s"):
+            await queues.run_until_idle()
+
+
+async def break_down(job: Job[int]) -> None:
+    raise LookupError(job.data)
+
+
+async def consumed_without_running(queues: InlineQueues) -> None:
+    """Have a job fail without `run_until_idle`, by which its error would be raised."""
+    queue = queues.get_queue("q", int)
+    await queue.consume(break_down, consumer_group="g")
+    await queue.enqueue(7)
+
+    async def failed_once() -> bool:
+        return (await queue.get_stats()).delayed == 1
+
+    await wait_until(failed_once, description="the job waits for its retry")
+
+
+async def test_errors_that_are_left_are_raised_by_the_end_of_the_block(inline_queues: InlineQueues) -> None:
+    with pytest.raises(LookupError, match="7"):
+        async with inline_queues as queues:
+            await consumed_without_running(queues)
+
+
+async def test_errors_that_are_left_do_not_replace_another(inline_queues: InlineQueues) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with inline_queues as queues:
+            await consumed_without_running(queues)
+            raise ZeroDivisionError
+
+
+async def test_errors_that_were_raised_or_waived_are_not_raised_again(inline_queues: InlineQueues) -> None:
+    async with inline_queues as queues:
+        await consumed_without_running(queues)
+        with pytest.raises(LookupError):
+            await queues.run_until_idle()
+        await queues.advance(2, raise_errors=False)

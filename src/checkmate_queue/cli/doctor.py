@@ -55,8 +55,8 @@ def doctor(
 ) -> None:
     """Look for what is wrong, or will be.
 
-    Connection, schema, permissions, clock, the settings in the URL, and of each queue its age, groups and
-    workers.
+    Connection, schema, permissions, clock, the settings in the URL and of the server, and of each queue its
+    age, groups and workers.
 
     The exit code is 1 if there is a problem; a warning alone leaves it at 0.
     """
@@ -64,7 +64,7 @@ def doctor(
     if as_json:
         show_json(findings)
     else:
-        show(table(("check", "", "found"), ([f.check, f.status, f.message] for f in findings)))
+        show(table(("check", "", "found"), ([f.check, f.status, f.message] for f in findings), wraps=True))
     if any(finding.status == "problem" for finding in findings):
         raise typer.Exit(1)
 
@@ -74,18 +74,20 @@ def _diagnose(url: str, max_age: float) -> list[Finding]:
         plugin, config = addressed(url)
     except QueueError as error:
         return [_problem("settings", explain(error))]
-    settings = _settings([*_dangers(config), *plugin.dangers(config)])
+    dangers = [*_dangers(config), *plugin.dangers(config)]
+    settings = _settings(dangers)
     if absence := plugin.absence(config):
         return [_problem("connection", absence), *settings]
     try:
-        return look(url, lambda manager: _examine(manager, max_age, settings))
+        return look(url, lambda manager: _examine(manager, max_age, dangers))
     except ConfigError as error:
         return [_problem("storage", explain(error)), *settings]
     except QueueError as error:
         return [_problem("connection", explain(error)), *settings]
 
 
-async def _examine(manager: QueueManager, max_age: float, settings: list[Finding]) -> list[Finding]:
+async def _examine(manager: QueueManager, max_age: float, dangers: list[str]) -> list[Finding]:
+    settings = _settings(dangers)
     findings = [Finding("schema", "ok", f"is one that this version, {__version__}, reads and writes")]
     try:
         probe = await manager.probe_backend()
@@ -97,6 +99,7 @@ async def _examine(manager: QueueManager, max_age: float, settings: list[Finding
         findings.insert(0, Finding("connection", "ok", f"{plugin} answered after {milliseconds:.1f} ms"))
         findings.append(Finding("permissions", "ok", "the storage can be read and written"))
         findings.append(_clock(probe.clock_offset_seconds))
+        settings = _settings([*dangers, *probe.dangers])
     findings += settings
     patients = [patient async for patient in _patients(manager)]
     for patient in patients:

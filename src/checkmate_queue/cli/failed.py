@@ -24,7 +24,7 @@ from checkmate_queue.cli.output import (
     show_json,
     table,
 )
-from checkmate_queue.cli.session import known_queue, visit
+from checkmate_queue.cli.session import known_queue, listing, visit
 
 app = typer.Typer(help="Look at what failed, run it again, or remove it.", rich_markup_mode=None)
 
@@ -51,9 +51,8 @@ def list_failed(
     """List failed deliveries, the newest first."""
 
     async def read(manager: QueueManager) -> list[FailedJob]:
-        return await (await known_queue(manager, queue)).list_failed(
-            group, limit=min(limit + 1, MOST), after=after
-        )
+        jobs = await _known(manager, queue, group)
+        return await jobs.list_failed(group, limit=min(limit + 1, MOST), after=after)
 
     found = visit(url, read)
     entries = found[:limit]
@@ -62,7 +61,7 @@ def list_failed(
         return
     columns = ("job", "group", "failed", "attempts", "error", "data")
     rows = ([e.job_id, e.consumer_group, e.failed_at, e.attempts, _error(e), brief(e.data)] for e in entries)
-    show(table(columns, rows))
+    show(table(columns, rows, short=("error", "data"), spare=("data", "attempts", "failed")))
     if entries:
         mention_rest(found[limit:], after=entries[-1].entry_id)
 
@@ -74,7 +73,7 @@ def show_failed(
     """Show why a job failed, in each group, with tracebacks."""
 
     async def read(manager: QueueManager) -> list[FailedJob]:
-        jobs = await known_queue(manager, queue)
+        jobs = await _known(manager, queue, group)
         return [entry async for entry in _entries(jobs, group) if entry.job_id == job_id]
 
     entries = visit(url, read)
@@ -166,7 +165,7 @@ def _in_bulk(
         raise typer.BadParameter("give either ids or --all", param_hint="ID")
 
     async def work(manager: QueueManager) -> dict[str, int | None]:
-        jobs = await known_queue(manager, queue)
+        jobs = await _known(manager, queue, group)
         if ids:
             chosen = dict.fromkeys(ids)
         else:
@@ -179,6 +178,16 @@ def _in_bulk(
             return await _one_by_one(progress.track(list(chosen), description=verb), partial(treat, jobs))
 
     return visit(url, work)
+
+
+async def _known(manager: QueueManager, queue: str, group: str | None) -> Queue[Any]:
+    """The queue, if it has the group, or keeps failures of it; else raise `CommandError`."""
+    jobs = await known_queue(manager, queue)
+    if group is not None:
+        names = [each.name for each in await jobs.list_groups()]
+        if group not in names and not await jobs.list_failed(group, limit=1):
+            raise CommandError(f"queue {queue!r} has no consumer group {group!r}; {listing(names)}")
+    return jobs
 
 
 async def _one_by_one(

@@ -65,7 +65,7 @@ def list_groups(
         ]
         for name, g, n in groups
     )
-    show(table(columns, rows))
+    show(table(columns, rows, spare=("since", "ephemeral", "retrying", "oldest")))
 
 
 @app.command("drop", cls=Command)

@@ -38,7 +38,8 @@ def list_jobs(
         show_json(jobs)
         return
     columns = ("id", "state", "priority", "enqueued", "groups", "data")
-    show(table(columns, ([j.id, j.state, j.priority, j.timestamp, _groups(j), brief(j.data)] for j in jobs)))
+    rows = ([j.id, j.state, j.priority, j.timestamp, _groups(j), brief(j.data)] for j in jobs)
+    show(table(columns, rows, short=("groups", "data"), spare=("groups", "priority", "enqueued")))
     if jobs:
         mention_rest(found[limit:], after=jobs[-1].id)
 

@@ -6,18 +6,18 @@ import asyncio
 import importlib
 import signal
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from checkmate_queue import QueueError, __version__
+from checkmate_queue import __version__
 from checkmate_queue.cli import backend, failed, groups, jobs, recurring
-from checkmate_queue.cli.command import PROGRAM, VERBOSE, Command, execute
-from checkmate_queue.cli.demo.errors import DemoError
+from checkmate_queue.cli.command import PROGRAM, VERBOSE, Command, execute, say
 from checkmate_queue.cli.doctor import doctor
 from checkmate_queue.cli.enqueue import enqueue
 from checkmate_queue.cli.migrate import migrate
+from checkmate_queue.cli.options import VARIABLE
 from checkmate_queue.cli.pausing import pause, resume
 from checkmate_queue.cli.stats import stats
 from checkmate_queue.cli.worker import worker
@@ -73,11 +73,14 @@ app.command(cls=Command)(doctor)
 app.command(cls=Command)(migrate)
 
 
-@app.command()
+@app.command(cls=Command)
 def demo(
     seconds: Annotated[float, typer.Option(help="How long work is sent, in seconds.")] = 20.0,
     url: Annotated[
-        str | None, typer.Option(help="The backend's URL.", show_default="a fresh SQLite file")
+        str | None,
+        typer.Option(
+            envvar=VARIABLE, help="The backend; its queues stay there.", show_default="a fresh SQLite file"
+        ),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep ledgers, exports and logs.")] = False,
     switch: Annotated[
@@ -93,12 +96,9 @@ def demo(
     """
     try:
         ok = asyncio.run(_until_terminated(seconds, url, keep, switch))
-    except (DemoError, QueueError, OSError) as error:
-        _fail(f"demo: {error}", 1)
     except (KeyboardInterrupt, asyncio.CancelledError):
-        _fail("demo: interrupted; the workers were stopped", INTERRUPTED)
-    except Exception as error:
-        _fail(f"demo: this is a bug: {type(error).__name__}: {error}", 1)
+        say("demo: interrupted; the workers were stopped")
+        raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(0 if ok else 1)
 
 
@@ -116,8 +116,3 @@ async def _until_terminated(seconds: float, url: str | None, keep: bool, switch:
 def _console() -> Console:
     console = Console()
     return console if console.is_terminal else Console(width=PIPE_WIDTH)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    print(message, file=sys.stderr)
-    raise typer.Exit(code)

@@ -22,7 +22,7 @@ def migrate(url: Url) -> None:
 async def _migrate(url: str) -> None:
     manager = QueueManager(url)
     if SWITCH in manager.get_active_config():
-        manager.configure(**{SWITCH: True})
+        manager.configure(migrate_on_start=True)
     try:
         await manager.start(consume=False)
     finally:

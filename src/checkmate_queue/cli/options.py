@@ -8,11 +8,13 @@ import typer
 
 MOST = 10_000
 
+VARIABLE = "CHECKMATE_QUEUE_URL"
+
 Url: TypeAlias = Annotated[
     str,
     typer.Option(
         "--url",
-        envvar="CHECKMATE_QUEUE_URL",
+        envvar=VARIABLE,
         help="The backend, such as sqlite:///queue.db.",
         show_default=False,
     ),

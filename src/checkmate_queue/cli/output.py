@@ -6,7 +6,7 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from checkmate_queue.cli.command import CommandError, say, visible
+from checkmate_queue.cli.grid import Column, Grid
 
 PIPE_WIDTH = 500
 SHORT = 60
@@ -31,8 +32,8 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def show(renderable: RenderableType) -> None:
-    """Print a table or text."""
-    console().print(renderable)
+    """Print a table or text; a table decides itself how long its lines are."""
+    console().print(renderable, crop=False)
 
 
 def show_json(value: object, *, indent: int | None = 2) -> None:
@@ -57,16 +58,35 @@ def _fallback(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 
-def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
-    """A table; numbers are on the right."""
-    cells = [list(row) for row in rows]
-    grid = Table(box=None, pad_edge=False, header_style="bold")
-    for index, name in enumerate(columns):
-        numeric = any(isinstance(row[index], int | float) for row in cells)
-        grid.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in cells:
-        grid.add_row(*(_cell(value) for value in row))
-    return grid
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Iterable[object]],
+    *,
+    short: Collection[str] = (),
+    spare: Sequence[str] = (),
+    wraps: bool = False,
+) -> Grid:
+    """A table; numbers are on the right.
+
+    Where a terminal is narrow, the columns `short` are shortened and those of `spare` left out, the first
+    ones first; all others stay whole, as ids and names must. With `wraps` the last one holds sentences,
+    which go on in the next line.
+    """
+    found = [list(row) for row in rows]
+    return Grid(
+        [
+            Column(
+                name,
+                cells=[_in_line(_cell(row[index])) for row in found],
+                brief=[_in_line(_brief_cell(row[index])) for row in found],
+                numeric=any(isinstance(row[index], int | float) for row in found),
+                short=name in short,
+                wraps=wraps and index == len(columns) - 1,
+            )
+            for index, name in enumerate(columns)
+        ],
+        spare,
+    )
 
 
 def facts(rows: Iterable[tuple[str, object]]) -> Table:
@@ -75,7 +95,7 @@ def facts(rows: Iterable[tuple[str, object]]) -> Table:
     grid.add_column(style="bold")
     grid.add_column(overflow="fold")
     for name, value in rows:
-        grid.add_row(name, _cell(value))
+        grid.add_row(name, Text(_cell(value)))
     return grid
 
 
@@ -88,6 +108,11 @@ def brief(value: object) -> str:
 def moment(at: datetime | None) -> str:
     """A time, in UTC."""
     return NONE if at is None else at.isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
+
+
+def brief_moment(at: datetime) -> str:
+    """A time in UTC, in less room: without the year and the seconds."""
+    return at.strftime("%m-%d %H:%MZ")
 
 
 def span(seconds: float | None) -> str:
@@ -125,17 +150,25 @@ def confirmed(question: str, yes: bool) -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def _cell(value: object) -> Text:
+def _cell(value: object) -> str:
     match value:
         case datetime():
-            return Text(moment(value))
+            return moment(value)
         case None:
-            return Text(NONE)
+            return NONE
         case bool():
-            return Text("yes" if value else "no")
+            return "yes" if value else "no"
         case int():
-            return Text(f"{value:,}")
+            return f"{value:,}"
         case float():
-            return Text(f"{value:g}")
+            return f"{value:g}"
         case _:
-            return Text(visible(str(value)))
+            return visible(str(value))
+
+
+def _brief_cell(value: object) -> str:
+    return brief_moment(value) if isinstance(value, datetime) else _cell(value)
+
+
+def _in_line(text: str) -> str:
+    return text.replace("\n", "\\n").replace("\t", "\\t")

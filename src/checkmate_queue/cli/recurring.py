@@ -39,7 +39,7 @@ def list_recurring(
         [name, s.job_id, _timing(s), s.next_run_at, s.last_run_at, s.last_outcome, brief(s.data)]
         for name, s in schedules
     )
-    show(table(columns, rows))
+    show(table(columns, rows, short=("data",), spare=("data", "last", "outcome")))
 
 
 @app.command("show", cls=Command)

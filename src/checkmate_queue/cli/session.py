@@ -63,7 +63,7 @@ async def check_known(manager: QueueManager, names: list[str]) -> None:
     known = await manager.list_queues()
     for name in names:
         if name not in known:
-            raise CommandError(f"there is no queue {name!r}; {_listing(known)}")
+            raise CommandError(f"there is no queue {name!r}; {listing(known)}")
 
 
 async def chosen_queues(manager: QueueManager, name: str | None) -> list[Queue[Any]]:
@@ -73,8 +73,9 @@ async def chosen_queues(manager: QueueManager, name: str | None) -> list[Queue[A
     return [manager.get_queue(each) for each in await manager.list_queues()]
 
 
-def _listing(known: list[str]) -> str:
+def listing(known: list[str]) -> str:
+    """What there is instead of what was asked for."""
     if not known:
-        return "the backend has none yet"
+        return "there is none yet"
     more = f" and {len(known) - NAMED_AT_MOST} more" if len(known) > NAMED_AT_MOST else ""
     return f"there are: {', '.join(known[:NAMED_AT_MOST])}{more}"

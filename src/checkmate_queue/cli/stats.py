@@ -25,6 +25,7 @@ COLUMNS = (
     "oldest",
 )  # fmt: skip
 RATE = "done/s"
+SPARE = ("cancelled", "expired", "unclaimed", "delayed", "completed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ def _table(sample: Sample, groups: bool, rates: dict[str, float]) -> RenderableT
             rows += [
                 [f"  {each}", *_numbers(n, "")] + [""] * len(rate) for each, n in row.stats.groups.items()
             ]
-    return table((*COLUMNS, RATE) if rates else COLUMNS, rows)
+    return table((*COLUMNS, RATE) if rates else COLUMNS, rows, spare=SPARE)
 
 
 def _numbers(numbers: QueueStats | GroupStats, unclaimed: object) -> list[object]:

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from checkmate_queue.cli.options import VARIABLE
 from checkmate_queue.cli.work.plan import Plan
 from checkmate_queue.cli.work.process import work_alone
+from checkmate_queue.cli.work.signals import be_deaf_in_the_end
 from checkmate_queue.cli.work.supervisor import Supervisor
 
 
@@ -31,6 +33,10 @@ def worker(
             help="Where the manager is, such as app:manager; modules of the current folder come first.",
         ),
     ],
+    url: Annotated[
+        str | None,
+        typer.Option(envvar=VARIABLE, help="The backend, whatever URL the module names.", show_default=False),
+    ] = None,
     processes: Annotated[int, typer.Option(min=1, max=1000, help="How many processes consume.")] = 1,
     concurrency: Annotated[
         int | None, typer.Option(help="How many handlers run at once where a consumer does not say.")
@@ -57,9 +63,18 @@ def worker(
     /health answers 200 while each consumer's last contact with the backend is younger than the lease, or 10
     seconds where that is longer, else 503.
     """
-    names = tuple(name.strip() for name in queues.split(",") if name.strip()) if queues is not None else None
-    plan = Plan(target, concurrency, names, log_level.value, verbose=bool(ctx.obj))
+    plan = Plan(target, url, concurrency, _names(queues), log_level.value, verbose=bool(ctx.obj))
+    be_deaf_in_the_end()
     address = None if health_port is None else (health_host, health_port)
     if processes == 1 and not reload:
         raise typer.Exit(asyncio.run(work_alone(plan, address)))
     raise typer.Exit(asyncio.run(Supervisor(plan, processes, reload=reload).run(address)))
+
+
+def _names(queues: str | None) -> tuple[str, ...] | None:
+    if queues is None:
+        return None
+    names = tuple(name.strip() for name in queues.split(","))
+    if not all(names):
+        raise typer.BadParameter(f"{queues!r} is not QUEUE,QUEUE,…", param_hint="--queues")
+    return names

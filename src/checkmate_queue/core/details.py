@@ -89,11 +89,15 @@ class WorkerDetails:
 
 @dataclass(frozen=True, slots=True)
 class BackendProbe:
-    """The backend answered: its time, after how long, and how far its clock is before this machine's."""
+    """The backend answered: its time, after how long, and how far its clock is before this machine's.
+
+    `dangers` says what about the server may cost jobs: one sentence each.
+    """
 
     time: datetime
     round_trip_seconds: float
     clock_offset_seconds: float
+    dangers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

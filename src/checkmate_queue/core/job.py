@@ -21,18 +21,21 @@ def as_datetime(at: Millis) -> datetime:
 
 
 class JobId(str):
-    """The id of a job; `created` is False if a job of this id was in the queue already (J7)."""
+    """The id of a job; `created` is False if a job of this id was in the queue already (J7).
+
+    It is None for one that was enqueued within a transaction: that is decided after the commit.
+    """
 
     __slots__ = ("created",)
 
-    created: bool
+    created: bool | None
 
-    def __new__(cls, value: str, created: bool = True) -> JobId:
+    def __new__(cls, value: str, created: bool | None = True) -> JobId:
         self = super().__new__(cls, value)
         self.created = created
         return self
 
-    def __reduce__(self) -> tuple[type[JobId], tuple[str, bool]]:
+    def __reduce__(self) -> tuple[type[JobId], tuple[str, bool | None]]:
         return JobId, (str(self), self.created)
 
 

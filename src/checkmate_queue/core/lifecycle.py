@@ -83,6 +83,11 @@ class TimedOut:
 
     seconds: float
 
+    @property
+    def error(self) -> TimeoutError:
+        """What that counts as."""
+        return TimeoutError(f"The handler exceeded its timeout of {self.seconds:g} s")
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
@@ -125,10 +130,8 @@ def decide(claim: Claim, happened: Happened, policy: RetryPolicy) -> Settlement:
             return Done(claim.key)
         case Raised(error):
             return _retry_or_fail(claim, error, policy)
-        case TimedOut(seconds):
-            return _retry_or_fail(
-                claim, TimeoutError(f"The handler exceeded its timeout of {seconds:g} s"), policy
-            )
+        case TimedOut():
+            return _retry_or_fail(claim, happened.error, policy)
         case Unreadable(error):
             return Fail(claim.key, Failure("payload", _clean(str(error), MAX_MESSAGE)), attempt=False)
         case StoppedEarly():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -34,13 +34,26 @@ class Address:
         self._text = url
         self._settings = settings
 
-    def with_settings(self, settings: Mapping[str, Any]) -> Address:
-        """The same address with some settings replaced."""
-        return Address(self._text, {**self._settings, **settings})
+    def replaced(self, url: str | None, settings: Mapping[str, Any]) -> Address:
+        """The same address with another URL, some settings replaced, or both."""
+        return Address(self._text if url is None else url, {**self._settings, **settings})
+
+    def settings_among(self, names: Container[str]) -> dict[str, Any]:
+        """Those of the given settings that have one of these names."""
+        return {name: value for name, value in {**self._query, **self._settings}.items() if name in names}
 
     @property
     def scheme(self) -> str:
         return self.url.scheme
+
+    @property
+    def shown(self) -> str:
+        """The URL without user, password and query."""
+        if self.url.netloc and "@" not in self.url.netloc and "@" in f"{self.url.path}{self.url.query}":
+            return (
+                f"{self.scheme}://…"  # A password with a character of URLs in it would be taken for the path.
+            )
+        return f"{self.scheme}://{self.url.netloc.rpartition('@')[2]}{self.url.path}"
 
     def plugin(self, registry: QueuePluginRegistry) -> QueuePlugin[Any]:
         """The plugin that the URL means; raises `PluginNotFoundError` that shows the line to add."""
@@ -52,6 +65,11 @@ class Address:
                 "that brings it, or add: manager.registry.register(YourPlugin())"
             )
         return plugin
+
+    def resolved(self, registry: QueuePluginRegistry) -> tuple[QueuePlugin[Any], BackendConfig] | None:
+        """The plugin with its config, or None where it is not registered; raises `ConfigError`."""
+        plugin = registry.for_scheme(self.scheme)
+        return None if plugin is None else (plugin, self.config(plugin))
 
     def config(self, plugin: QueuePlugin[Any]) -> BackendConfig:
         """The validated config; raises `ConfigError`."""

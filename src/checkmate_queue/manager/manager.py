@@ -74,10 +74,7 @@ class QueueManager(Switching, Overview):
         self._settings_address = None if url is None or settings is None else Address(settings, {})
         self._lifespan = lifespan
         self._clock = clock
-        self._plugin: QueuePlugin[Any] | None = None
-        self._config: BackendConfig | None = None
-        if self.registry.for_scheme(self._address.scheme):
-            self._resolve()
+        self._resolved = self._address.resolved(self.registry)
         self._hub = EventHub()
         self._queues: dict[str, Queue[Any]] = {}
         self._retired: list[Queue[Any]] = []
@@ -138,25 +135,29 @@ class QueueManager(Switching, Overview):
 
     # -- the backend -----------------------------------------------------------------------------
 
+    @property
+    def url(self) -> str:
+        """The URL that the manager was given, without user, password and query."""
+        return self._address.shown
+
     def _resolve(self) -> tuple[QueuePlugin[Any], BackendConfig]:
-        if self._plugin is None or self._config is None:
+        if self._resolved is None:
             plugin = self._address.plugin(self.registry)
-            self._config = self._address.config(plugin)
-            self._plugin = plugin
-        return self._plugin, self._config
+            self._resolved = plugin, self._address.config(plugin)
+        return self._resolved
 
     # -- starting and stopping -------------------------------------------------------------------
 
-    def configure(self, **settings: Any) -> None:
-        """Replace settings before the start; wrong ones raise `ConfigError`.
+    def configure(self, url: str | None = None, **settings: Any) -> None:
+        """Replace the URL, settings or both before the start; wrong ones raise `ConfigError`.
 
-        They win over those that the manager was made with.
+        They win over what the manager was made with: a URL over the old one with its query, a setting over
+        the same setting. Nothing else is forgotten.
         """
         if self._runtime is not None:
             raise ConfigError("The settings of a manager that was started can't be replaced")
-        address = self._address.with_settings(settings)
-        if self.registry.for_scheme(address.scheme):
-            self._config = address.config(address.plugin(self.registry))
+        address = self._address.replaced(url, settings)
+        self._resolved = address.resolved(self.registry)
         self._address = address
 
     async def start(self, consume: bool = True, *, queues: Collection[str] | None = None) -> None:
@@ -366,7 +367,7 @@ class QueueManager(Switching, Overview):
             queue.work_came()
 
     def _patience(self) -> float:
-        return self._config.patience_seconds if self._config is not None else float(DEFAULT_PATIENCE)
+        return self._resolved[1].patience_seconds if self._resolved else float(DEFAULT_PATIENCE)
 
     def _check_not_shut_down(self) -> None:
         if self._shut_down:

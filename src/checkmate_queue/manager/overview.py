@@ -12,6 +12,7 @@ from checkmate_queue.core.errors import BackendUnavailableError
 from checkmate_queue.core.job import as_datetime
 from checkmate_queue.core.lag import check_thresholds
 from checkmate_queue.core.model import QueueStats
+from checkmate_queue.examining import Examinable
 from checkmate_queue.queue.queue import Queue
 from checkmate_queue.queue.views import aggregate
 from checkmate_queue.runtime.lag import save_thresholds
@@ -81,7 +82,7 @@ class Overview(ABC):
         await persevere(lambda: save_thresholds(runtime.store, thresholds), runtime.settings.patience_seconds)
 
     async def probe_backend(self) -> BackendProbe:
-        """Prove, at once, that the backend answers and may be written to, and tell its time.
+        """Prove, at once, that the backend answers and may be written to; tell its time and its dangers.
 
         Nothing is changed. Raises `BackendUnavailableError` without waiting for the patience.
         """
@@ -91,7 +92,8 @@ class Overview(ABC):
         seconds = time.perf_counter() - began
         # A write that can't take effect needs the same rights as one that does.
         await store.save_setting(PROBE_KEY, "", IMPOSSIBLE_VERSION)
-        return BackendProbe(as_datetime(now), seconds, now / 1000 - (began_at + seconds / 2))
+        dangers = await store.dangers() if isinstance(store, Examinable) else ()
+        return BackendProbe(as_datetime(now), seconds, now / 1000 - (began_at + seconds / 2), tuple(dangers))
 
     async def _queue_names(self, runtime: Runtime) -> list[str]:
         return await persevere(runtime.store.queues, runtime.settings.patience_seconds)

@@ -49,6 +49,9 @@ class QueueBase(Generic[T]):
         self.unclaimed: Unclaimed = unclaimed
         self._codec: PayloadCodec[T] = PayloadCodec(payload_type)
         self._source = source
+        self._detach()
+
+    def _detach(self) -> None:
         self._attached: Attached | None = None
         self._attaching = asyncio.Lock()
         self._stopped = False

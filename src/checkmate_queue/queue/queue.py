@@ -19,6 +19,7 @@ from checkmate_queue.queue.orders import new_job
 from checkmate_queue.queue.recurring import Recurring
 from checkmate_queue.queue.source import RuntimeSource
 from checkmate_queue.runtime.events import JobEnqueued
+from checkmate_queue.runtime.outbox import full_error
 
 log = logging.getLogger("checkmate_queue.queue")
 
@@ -56,11 +57,18 @@ class Queue(Recurring[T], Inspection[T]):
         job_id: str | None = None,
         expires_in: float | timedelta | None = None,
         metadata: Mapping[str, str] | None = None,
+        connection: object | None = None,
     ) -> JobId:
         """Store a job and return its id; `created` on it is False for a duplicate (J7).
 
         `start_delay` and `expires_in` are seconds or a `timedelta`, counted from now. When it returns,
         the job is as durable as the backend (J3).
+
+        With `connection` the job exists if and only if the transaction that this connection is in commits
+        (PostgreSQL): an asyncpg connection, a psycopg `AsyncConnection`, or SQLAlchemy's `AsyncSession` or
+        `AsyncConnection` over one of these. The commit decides what is a duplicate and which groups get the
+        job, so `created` is None. `ConfigError` is raised where the backend can't do it, or the connection
+        leads to another database; what the connection itself raises comes as it is.
 
         Raises `PayloadError` (J2), `InvalidArgumentError` (J1, J4, J6, J9), `QueueFullError` (J8), and
         `BackendUnavailableError`, when it isn't known whether the job was stored; to repeat it with the
@@ -68,7 +76,7 @@ class Queue(Recurring[T], Inspection[T]):
         """
         attached = await self._open_for_work()
         job = self._new_job(attached, data, priority, start_delay, job_id, expires_in, metadata)
-        return (await self._put(attached, (job,)))[0]
+        return (await self._put(attached, (job,), connection))[0]
 
     def enqueue_sync(
         self,
@@ -80,7 +88,10 @@ class Queue(Recurring[T], Inspection[T]):
         expires_in: float | timedelta | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> JobId:
-        """`enqueue` from any thread, plain handlers' too; on the event loop itself it raises `QueueError`."""
+        """`enqueue` from any thread, plain handlers' too; on the event loop itself it raises `QueueError`.
+
+        There is no `connection`: a transaction belongs to the thread that uses it.
+        """
         loop = self._source.loop_from_thread()
         call = self.enqueue(
             data,
@@ -101,12 +112,13 @@ class Queue(Recurring[T], Inspection[T]):
         job_id: str | None = None,
         expires_in: float | timedelta | None = None,
         metadata: Mapping[str, str] | None = None,
+        connection: object | None = None,
     ) -> list[JobId]:
         """Store jobs as one atomic batch, and return their ids in order.
 
         An item is the data, or an `Enqueue` with options of its own; the keywords are what holds where an
-        item says nothing. Of equal ids in one batch the first counts. Raises as `enqueue`, and then nothing
-        is stored.
+        item says nothing. Of equal ids in one batch the first counts. `connection` as for `enqueue`. Raises
+        as `enqueue`, and then nothing is stored.
 
         Large batches let other tasks run while they are encoded, so leave `items` as it is meanwhile. The
         backend stores the batch in one transaction, for which others may have to wait: on SQLite every other
@@ -135,7 +147,7 @@ class Queue(Recurring[T], Inspection[T]):
         if not jobs:
             return []
         # The queue may have been stopped meanwhile.
-        return await self._put(await self._open_for_work(), jobs)
+        return await self._put(await self._open_for_work(), jobs, connection)
 
     def _new_job(
         self,
@@ -159,14 +171,22 @@ class Queue(Recurring[T], Inspection[T]):
             clock_step_ms=attached.runtime.settings.clock_step_ms,
         )
 
-    async def _put(self, attached: Attached, jobs: Sequence[NewJob]) -> list[JobId]:
+    async def _put(
+        self, attached: Attached, jobs: Sequence[NewJob], connection: object | None
+    ) -> list[JobId]:
+        if connection is not None:
+            # No event: what becomes of these jobs is decided elsewhere, if they come to be at all.
+            refused = await attached.runtime.store.add_within(connection, self.name, jobs)
+            if refused is not None:
+                raise full_error(self.name, refused)
+            return [JobId(job.id, None) for job in jobs]
         added = await attached.outbox.put(jobs)
         # One without a token has an id of our own making: a duplicate is our own call repeated (J10).
         ids = [JobId(each.id, each.created or not job.token) for job, each in zip(jobs, added, strict=True)]
         hub = attached.runtime.hub
         if hub.wants(JobEnqueued):
             for job_id in ids:
-                hub.emit(JobEnqueued(self.name, job_id, job_id.created))
+                hub.emit(JobEnqueued(self.name, job_id, bool(job_id.created)))
         return ids
 
     # -- the way out -----------------------------------------------------------------------------
@@ -236,6 +256,11 @@ class Queue(Recurring[T], Inspection[T]):
         return [spec.consumer_group for spec in self._declared]
 
     @property
+    def declared(self) -> Sequence[ConsumerSpec]:
+        """The consumers that were declared and have not been started."""
+        return tuple(self._declared)
+
+    @property
     def has_declared(self) -> bool:
         """Whether consumers wait for the manager's start."""
         return bool(self._declared)
@@ -255,6 +280,11 @@ class Queue(Recurring[T], Inspection[T]):
         begun, self._begun = self._begun, []
         await asyncio.gather(*(consumer.stop(timeout=0) for _, consumer in begun))
         self._declared = [spec for spec, _ in begun] + self._declared
+
+    def rewind(self, declared: Sequence[ConsumerSpec]) -> None:
+        """Be as never started, with these consumers declared; the manager's run has ended."""
+        self._detach()
+        self._declared, self._begun, self._tasks = list(declared), [], set()
 
     @property
     def starting(self) -> bool:

@@ -13,6 +13,7 @@ from checkmate_queue.core.lifecycle import (
     Happened,
     Raised,
     StoppedEarly,
+    TimedOut,
     Unreadable,
     decide,
 )
@@ -291,7 +292,7 @@ class Dispatcher(Service):
 
     def _tell(self, attempt: Attempt, happened: Happened, settlement: Settlement) -> None:
         claim, hub = attempt.claim, self._hub
-        error = happened.error if isinstance(happened, Raised | Unreadable) else None
+        error = happened.error if isinstance(happened, Raised | TimedOut | Unreadable) else None
         match settlement:
             case Done():
                 self.completed += 1

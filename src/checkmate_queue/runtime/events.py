@@ -25,7 +25,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class JobEnqueued(Event):
-    """`enqueue` stored a job, or found one of this id (`created` False)."""
+    """`enqueue` stored a job, or found one of this id (`created` False).
+
+    There is none for what is enqueued within a transaction.
+    """
 
     job_id: str
     created: bool
@@ -51,7 +54,7 @@ class JobCompleted(Event):
 
 @dataclass(frozen=True, slots=True)
 class JobRetried(Event):
-    """An attempt failed and the next one comes after `delay_seconds`."""
+    """An attempt failed, with `error`, and the next one comes after `delay_seconds`."""
 
     job_id: str
     consumer_group: str
@@ -64,7 +67,8 @@ class JobRetried(Event):
 class JobFailed(Event):
     """A delivery has used its tries and is kept as failed.
 
-    `error` is what the handler raised, or why its payload can't be read; None for a stall or a timeout.
+    `error` is what the handler raised, a `TimeoutError` where it took too long, or why its payload can't be
+    read; None for a stall.
     """
 
     job_id: str
@@ -147,6 +151,12 @@ class EventHub:
             raise InvalidArgumentError(f"callback must be callable, not {excerpt(callback)}")
         for each in Event.__subclasses__() if event_class is Event else [event_class]:
             self._callbacks.setdefault(each, []).append(callback)
+
+    def copy(self) -> EventHub:
+        """One with the same callbacks."""
+        hub = EventHub()
+        hub._callbacks = {event_class: list(each) for event_class, each in self._callbacks.items()}
+        return hub
 
     def wants(self, event_class: type[Event]) -> bool:
         """Whether anybody listens, so that the hot path builds no event in vain."""

@@ -19,6 +19,11 @@ LONGEST_TURN_SECONDS = 0.002
 """How long one task may enqueue one job after another before others of its loop get their turn."""
 
 
+def full_error(queue: str, refused: QueueFull) -> QueueFullError:
+    """What a caller is told whose jobs were refused (J8)."""
+    return QueueFullError(f"Queue '{queue}' is full (max: {refused.limit})")
+
+
 class Outbox:
     """One queue's way to `Store.add`: the first call goes at once, those that come meanwhile as one batch.
 
@@ -49,7 +54,7 @@ class Outbox:
             self._waiting.append((unit, future))
             answer = await future
         if isinstance(answer, QueueFull):
-            raise QueueFullError(f"Queue '{self._queue}' is full (max: {answer.limit})")
+            raise full_error(self._queue, answer)
         return answer
 
     async def drained(self) -> None:

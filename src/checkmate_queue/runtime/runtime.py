@@ -9,14 +9,14 @@ from checkmate_queue.runtime.events import EventHub
 from checkmate_queue.runtime.heart import Heart
 from checkmate_queue.runtime.settings import RuntimeSettings
 from checkmate_queue.runtime.threads import HandlerThreads
-from checkmate_queue.store import Store
+from checkmate_queue.transactions import TransactionalStore
 
 
 @dataclass(frozen=True)
 class Runtime:
     """An open store, and the services over it."""
 
-    store: Store
+    store: TransactionalStore
     settings: RuntimeSettings
     max_payload_bytes: int
     hub: EventHub

@@ -85,8 +85,8 @@ class Backends:
         """Open the settings, and the backend that they name; raises what opening raises."""
         self._home_store = self._create(self._home)
         self._settings = self._settings_in(self._home_store)
-        await persevere(self._home_store.open, self._home.config.patience_seconds)
         try:
+            await persevere(self._home_store.open, self._home.config.patience_seconds)
             return await self._open_active()
         except BaseException:
             await self._home_store.close()
@@ -97,7 +97,8 @@ class Backends:
         if found is not None:
             self._note(found)
         store, kept = await self._opened(self.active)
-        self._store = SwitchableStore(store, self._home_store, self._follow, kept, self._look_after)
+        backend = self.active.plugin.id
+        self._store = SwitchableStore(store, self._home_store, self._follow, kept, backend, self._look_after)
         return self._store
 
     async def close(self) -> None:
@@ -229,7 +230,7 @@ class Backends:
         if not place.is_same_storage(before) or not place.is_same_engine(before):
             store, kept = await self._opened(place)
             if store is not self._store.active:
-                self._store.switch_to(store, kept)
+                self._store.switch_to(store, kept, place.plugin.id)
         self._note(found)
         self._on_change(place.config)
         self._hub.emit(BackendSwitched("", place.plugin.id, self.version))

@@ -28,3 +28,4 @@ class Generation:
     calls: int = 0
     retired: bool = False
     kept: bool = False
+    backend: str = ""

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
-from checkmate_queue.core.errors import BackendUnavailableError, QueueError
+from checkmate_queue.core.errors import BackendUnavailableError, ConfigError, QueueError
 from checkmate_queue.core.model import (
     Added,
     CancelResult,
@@ -33,12 +33,15 @@ from checkmate_queue.core.model import (
     Tick,
     WorkerRecord,
 )
+from checkmate_queue.examining import Examinable
 from checkmate_queue.moving import MovableStore
 from checkmate_queue.store import BATCH, FencedError, LeaseLostError, News, Setting, SettingsStore
 from checkmate_queue.switching.generations import Follow, Generation, Look, OvertakenError
 from checkmate_queue.switching.parts import BITS, Part, marked
 
 T = TypeVar("T")
+
+AddWithin: TypeAlias = Callable[[object, str, Sequence[NewJob]], Awaitable[QueueFull | None]]
 
 
 def _as_it_is(_part: Part, answer: T) -> T:
@@ -57,9 +60,10 @@ class SwitchableStore:
         settings: SettingsStore,
         follow: Follow,
         kept: bool,
+        backend: str = "",
         look: Look | None = None,
     ) -> None:
-        self._current = Generation(0, store, kept=kept)
+        self._current = Generation(0, store, kept=kept, backend=backend)
         self._settings = settings
         self._follow = follow
         self._look = look
@@ -80,9 +84,10 @@ class SwitchableStore:
         """The active backend's store."""
         return self._current.store
 
-    def switch_to(self, store: MovableStore, kept: bool) -> None:
+    def switch_to(self, store: MovableStore, kept: bool, backend: str = "") -> None:
         """Work with another store from now on; `kept` says that it is not ours to close."""
-        old, self._current = self._current, Generation(self._current.number + 1, store, kept=kept)
+        number = self._current.number + 1
+        old, self._current = self._current, Generation(number, store, kept=kept, backend=backend)
         for on_news in self._listeners:
             store.listen(on_news)
         old.retired = True
@@ -214,6 +219,11 @@ class SwitchableStore:
         """See the contract."""
         return await self._current.store.ping()
 
+    async def dangers(self) -> Sequence[str]:
+        """See `Examinable`; none where the active store has no such verb."""
+        store = self._current.store
+        return await store.dangers() if isinstance(store, Examinable) else ()
+
     async def register(self, queue: str) -> None:
         """See the contract."""
         await self._call(lambda store: store.register(queue))
@@ -228,6 +238,22 @@ class SwitchableStore:
     async def add(self, queue: str, units: Sequence[Sequence[NewJob]]) -> list[list[Added] | QueueFull]:
         """See the contract."""
         return await self._call(lambda store: store.add(queue, units))
+
+    async def add_within(self, connection: object, queue: str, unit: Sequence[NewJob]) -> QueueFull | None:
+        """See the contract. Raises `ConfigError` where the active backend can't do it."""
+        return await self._call(partial(self._add_within, connection, queue, unit))
+
+    async def _add_within(
+        self, connection: object, queue: str, unit: Sequence[NewJob], store: MovableStore
+    ) -> QueueFull | None:
+        add_within: AddWithin | None = getattr(store, "add_within", None)
+        if add_within is None:
+            raise ConfigError(
+                f"The backend {self._current.backend!r} can't enqueue within a transaction of yours: that "
+                "takes one in the same database, such as 'postgres'. Leave `connection` out, and enqueue "
+                "after the commit."
+            )
+        return await add_within(connection, queue, unit)
 
     # -- consumption -----------------------------------------------------------------------------
 

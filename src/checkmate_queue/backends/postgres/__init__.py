@@ -15,4 +15,8 @@ Locks, in the order in which a transaction takes them; what is not listed is nev
 6. schedules that fire, in the order of their ids; new jobs, in the order of their ids;
 7. `share`, the counts of open deliveries, in key order, once a transaction; then `outcome`, by schedule;
 8. `counter`, by group, last.
+
+Callers' transactions write `inbox` and nothing else, hold its advisory lock shared, for which only a fence
+waits, and never wait themselves. Whoever promotes takes in what they have committed (4), and then waits for
+those who add jobs of the same ids (6), who do not wait for him any more.
 """

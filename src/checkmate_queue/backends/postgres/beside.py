@@ -6,8 +6,10 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
+from checkmate_queue.backends.postgres.server import fetch
+
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
     from typing import Any
 
     from checkmate_queue.backends.postgres.connection import Row
@@ -27,9 +29,9 @@ class Beside:
         self._turn = asyncio.Lock()
         self._connection: Connection | None = None
 
-    async def row(self, query: str, *arguments: Any) -> Row:
-        """The only row of a statement; from any event loop."""
-        return await self._run(self._row(query, *arguments))
+    async def row(self, query: str, *arguments: Any, isolated: bool) -> Row:
+        """The only row of a statement; from any event loop. See `fetch` of the server."""
+        return await self._run(self._row(query, arguments, isolated))
 
     async def close(self) -> None:
         """End the connection and the thread."""
@@ -55,12 +57,11 @@ class Beside:
         self._thread.start()
         return self._loop
 
-    async def _row(self, query: str, *arguments: Any) -> Row:
+    async def _row(self, query: str, arguments: Sequence[Any], isolated: bool) -> Row:
         async with self._turn:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await self._server.connect()
-            row = await self._connection.fetchrow(query, *arguments, timeout=self._server.timeout)
-        assert row is not None
+            (row,) = await fetch(self._connection, query, arguments, isolated, self._server.timeout)
         return row
 
     async def _disconnect(self) -> None:

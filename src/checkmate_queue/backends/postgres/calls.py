@@ -49,6 +49,11 @@ class Calls:
             row = await self._call(function, *arguments)
         return row
 
+    async def _collect(self, queue: str) -> None:
+        """Take in what transactions have committed: for verbs that look for a job by its id."""
+        while (await self._call("collect", queue, self._now(), self._slot, self._unclaimed))["o_more"]:
+            pass
+
     async def _repeat(self, function: str, queue: str) -> None:
         while (await self._call(function, queue, self._now(), self._slot))["o_more"]:
             pass

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import asyncpg
 
 from checkmate_queue.backends.postgres.beside import Beside
-from checkmate_queue.backends.postgres.server import FAILURES, Server
+from checkmate_queue.backends.postgres.server import FAILURES, Server, fetch, is_pooled
 from checkmate_queue.backends.postgres.storage import prepare
 from checkmate_queue.core.errors import BackendUnavailableError, ConfigError
 from checkmate_queue.store import FencedError, UnknownQueueError
@@ -16,15 +16,17 @@ from checkmate_queue.store import FencedError, UnknownQueueError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from checkmate_queue.backends.postgres.server import Pool, Transaction
+    from checkmate_queue.backends.postgres.server import Pool, PoolConnection
 
 Row: TypeAlias = asyncpg.Record
 Answer = TypeVar("Answer")
 
 _UNKNOWN = "CQ001"
 _FENCED = "CQ002"
-_AGAIN = ("40001", "40P01")
-_UNAVAILABLE = ("08", "53", "57", "58", "25006", "25P03", "25P04", "55P03")
+_WRONG_ISOLATION = "CQ004"
+_NAMELESS = ("26000", "42P05")
+_AGAIN = ("40001", "40P01", _WRONG_ISOLATION, *_NAMELESS)
+_UNAVAILABLE = (*_AGAIN, "08", "53", "57", "58", "25006", "25P03", "25P04", "55P03")
 _PAUSE = 0.05
 
 
@@ -43,6 +45,8 @@ class Connections:
         self._pool: Pool | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._beside = Beside(server)
+        self._isolated = False
+        self._named = True
 
     async def open(self) -> None:
         """Connect, and prepare the storage."""
@@ -66,32 +70,29 @@ class Connections:
         """The rows of a statement."""
 
         async def run() -> list[Row]:
-            return await self._usable().fetch(query, *arguments, timeout=self._server.timeout)
+            async with self._usable().acquire() as connection:
+                return await fetch(connection, query, arguments, self._isolated, self._server.timeout)
 
         return await self._persist(run)
 
     async def row(self, query: str, *arguments: Any) -> Row:
         """The only row of a statement."""
 
-        async def run() -> Row:
-            row = await self._usable().fetchrow(query, *arguments, timeout=self._server.timeout)
-            assert row is not None
-            return row
-
-        return await self._persist(run)
+        (row,) = await self.rows(query, *arguments)
+        return row
 
     @property
     def timeout(self) -> float:
         """How long one statement may take."""
         return self._server.timeout
 
-    async def transaction(self, work: Callable[[Transaction], Awaitable[Answer]]) -> Answer:
+    async def transaction(self, work: Callable[[PoolConnection], Awaitable[Answer]]) -> Answer:
         """Several statements, that take effect together or not at all."""
 
         async def run() -> Answer:
             async with (
                 self._usable().acquire(timeout=self._server.timeout) as connection,
-                connection.transaction(),
+                connection.transaction(isolation="read_committed"),
             ):
                 return await work(connection)
 
@@ -104,7 +105,7 @@ class Connections:
 
         async def run() -> Row:
             self._usable()
-            return await self._beside.row(query, *arguments)
+            return await self._beside.row(query, *arguments, isolated=self._isolated)
 
         return await self._persist(run)
 
@@ -117,39 +118,54 @@ class Connections:
         connection = await self._server.connect()
         try:
             await prepare(connection, self._schema, self._migrate)
+            self._named = not await is_pooled(connection)
         finally:
             await self._server.disconnect(connection)
-        return await self._server.connect_pool(self._size)
+        return await self._server.connect_pool(self._size, self._named)
 
     async def _persist(self, run: Callable[[], Awaitable[Answer]]) -> Answer:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience
         pause = _PAUSE
+        repeated = False
         while True:
             try:
                 return await run()
             except FAILURES as error:
                 failure = _translated(error, self._server.address)
-                if failure is not None and loop.time() + pause > deadline:
+                state = _state(error)
+                if loop.time() + pause > deadline and (repeated or state not in _AGAIN):
                     raise failure from error
-            await asyncio.sleep(pause)
+            await self._adapt(state)
+            await asyncio.sleep(0 if state == _WRONG_ISOLATION else pause)
             pause = min(pause * 2, 1.0)
+            repeated = True
+
+    async def _adapt(self, state: str) -> None:
+        """Send statements as this server, or the pooler before it, asks for."""
+        if state == _WRONG_ISOLATION:
+            self._isolated = True
+        if state in _NAMELESS and self._named and self._pool is not None:
+            self._named = False
+            await self._server.unname(self._pool)
 
 
-def _translated(error: Exception, address: str) -> Exception | None:
-    """What to raise when patience is over; None: repeat at once. Raises what no patience can help."""
+def _state(error: Exception) -> str:
+    return (error.sqlstate or "") if isinstance(error, asyncpg.PostgresError) else ""
+
+
+def _translated(error: Exception, address: str) -> Exception:
+    """What to raise when patience is over. Raises what no patience can help."""
     if isinstance(error, asyncpg.DataError | asyncpg.InternalClientError):
         raise error
     if not isinstance(error, asyncpg.PostgresError):
         reason = str(error) or type(error).__name__
         return BackendUnavailableError(f"PostgreSQL at {address} can't be reached: {reason}")
-    state = error.sqlstate or ""
+    state = _state(error)
     if state == _UNKNOWN:
         raise UnknownQueueError from error
     if state == _FENCED:
         raise FencedError(error.detail or "") from error
-    if state in _AGAIN:
-        return None
     if state.startswith(_UNAVAILABLE):
         return BackendUnavailableError(f"PostgreSQL at {address} can't be used: {error}")
     if state.startswith(("28", "3D")):

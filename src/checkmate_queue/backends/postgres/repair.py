@@ -12,6 +12,7 @@ class Repair(Calls):
 
     async def cancel(self, queue: str, job_id: str) -> CancelResult:
         """See `Repair.cancel`."""
+        await self._collect(queue)
         row = await self._call("cancel", queue, self._now(), self._slot, self._unclaimed, job_id)
         return CancelResult(row["o_removed"], row["o_signalled"])
 
@@ -21,6 +22,7 @@ class Repair(Calls):
 
     async def retry_failed(self, queue: str, job_id: str, group: str | None = None) -> int:
         """See `Repair.retry_failed`."""
+        await self._collect(queue)
         row = await self._call("retry_failed", queue, self._now(), self._slot, self._unclaimed, job_id, group)
         retried: int | None = row["o_retried"]
         if retried is None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from checkmate_queue.backends.postgres.connection import Row
-    from checkmate_queue.backends.postgres.server import Transaction
+    from checkmate_queue.backends.postgres.server import PoolConnection
     from checkmate_queue.core.model import Epoch, Outcome
 
 _GAP: Final = 100_000
@@ -76,7 +76,7 @@ class Restoring(Calls):
         await self._connections.transaction(partial(self._restore, token, queue, n, records))
 
     async def _restore(
-        self, token: str, queue: str, n: int, records: Sequence[Moved], transaction: Transaction
+        self, token: str, queue: str, n: int, records: Sequence[Moved], transaction: PoolConnection
     ) -> None:
         writer = _Writer(transaction, self._schema, self._connections.timeout)
         begun = await writer.call("begin_restore", token, queue, n)
@@ -165,7 +165,7 @@ class _Keys:
 class _Writer:
     """Statements of one transaction."""
 
-    transaction: Transaction
+    transaction: PoolConnection
     schema: str
     timeout: float
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asyncpg.pool import PoolConnectionProxy
+
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
-    Transaction: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    PoolConnection: TypeAlias = PoolConnectionProxy[asyncpg.Record]
 
 FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """What the driver raises for a server that can't be reached or does not answer."""
@@ -35,19 +39,20 @@ class Server:
         return host if has_port else f"{host}:{query.get('port', 5432)}"
 
     async def connect(self) -> Connection:
-        """A connection of its own."""
-        return await asyncpg.connect(self.dsn, password=self.password, timeout=self.timeout)
+        """A connection of its own, without named statements."""
+        return await asyncpg.connect(self.dsn, **self._nameless())
 
-    async def connect_pool(self, size: int) -> Pool:
-        """A pool of connections, made as they are needed."""
-        return await asyncpg.create_pool(
-            self.dsn,
-            password=self.password,
-            min_size=1,
-            max_size=size,
-            timeout=self.timeout,
-            reset=_keep,
-        )
+    async def connect_pool(self, size: int, named: bool) -> Pool:
+        """A pool of connections, made as they are needed; with `named` each prepares a statement once."""
+        options = self._nameless()
+        if named:
+            del options["statement_cache_size"]
+        return await asyncpg.create_pool(self.dsn, min_size=0, max_size=size, reset=_keep, **options)
+
+    async def unname(self, pool: Pool) -> None:
+        """Have the pool make connections without named statements from now on."""
+        pool.set_connect_args(self.dsn, **self._nameless())
+        await pool.expire_connections()
 
     async def disconnect(self, connection: Connection) -> None:
         """Close a connection, whether the server answers or not."""
@@ -55,6 +60,34 @@ class Server:
             await connection.close(timeout=self.timeout)
         except FAILURES:
             connection.terminate()
+
+    def _nameless(self) -> dict[str, Any]:
+        return {
+            "password": self.password,
+            "timeout": self.timeout,
+            "command_timeout": self.timeout,
+            "statement_cache_size": 0,
+        }
+
+
+async def fetch(
+    connection: Connection | PoolConnection,
+    query: str,
+    arguments: Sequence[Any],
+    isolated: bool,
+    timeout: float,
+) -> list[asyncpg.Record]:
+    """The rows of a statement; `isolated`: in a transaction that asks for the isolation that verbs need."""
+    if not isolated:
+        return await connection.fetch(query, *arguments, timeout=timeout)
+    async with connection.transaction(isolation="read_committed"):
+        return await connection.fetch(query, *arguments, timeout=timeout)
+
+
+async def is_pooled(connection: Connection) -> bool:
+    """Whether a pooler stands between: the process that answers is not the one that took the connection."""
+    answering = await connection.fetchval("SELECT pg_backend_pid()")
+    return bool(answering != connection.get_server_pid())
 
 
 async def _keep(connection: object) -> None:

@@ -16,6 +16,8 @@ FUNCTIONS = 1
 """The revision of `sql/functions/`: raised by every release that changes one, so that an older release
 which starts later does not put its own back."""
 
+_LONGEST_SECONDS = 86_400.0
+
 
 async def prepare(connection: Connection[Record], schema: str, migrate: bool = True) -> None:
     """Bring the schema to our format; refuse one that is not ours, or of a newer format.
@@ -29,8 +31,8 @@ async def prepare(connection: Connection[Record], schema: str, migrate: bool = T
             f"The schema {schema!r} is not ready for this release, and migrate_on_start is off; "
             "run: checkmate-queue migrate"
         )
-    async with connection.transaction():
-        await connection.execute(statement("lock_storage", schema), schema)
+    async with connection.transaction(isolation="read_committed"):
+        await connection.execute(statement("lock_storage", schema), schema, timeout=_LONGEST_SECONDS)
         if not await _is_current(connection, schema):
             await _migrate(connection, schema)
 
@@ -66,7 +68,7 @@ async def _migrate(connection: Connection[Record], schema: str) -> None:
     if not meta["found"]:
         await connection.execute(f"CREATE SCHEMA {quote(schema)}")
     await connection.execute("SELECT set_config('search_path', $1, true)", f"{quote(schema)}, pg_temp")
-    await connection.execute("\n".join((*migrations()[done:], *functions())))
+    await connection.execute("\n".join((*migrations()[done:], *functions())), timeout=_LONGEST_SECONDS)
     write = statement("write_meta", schema)
     await connection.execute(write, "format", str(len(migrations())))
     await connection.execute(write, "functions", str(FUNCTIONS))

@@ -11,13 +11,16 @@ from checkmate_queue.backends.postgres.arguments import (
     schedule_of,
     split_done,
 )
+from checkmate_queue.backends.postgres.cleaner import Cleaner
 from checkmate_queue.backends.postgres.connection import Connections
+from checkmate_queue.backends.postgres.dangers import dangers_of
 from checkmate_queue.backends.postgres.export import Exporting
 from checkmate_queue.backends.postgres.inspection import Inspection
 from checkmate_queue.backends.postgres.repair import Repair
 from checkmate_queue.backends.postgres.restore import Restoring
 from checkmate_queue.backends.postgres.server import Server
 from checkmate_queue.backends.postgres.statements import call, statement
+from checkmate_queue.backends.postgres.transactions import Transactions
 from checkmate_queue.backends.postgres.waker import Waker
 from checkmate_queue.core.model import (
     AbandonedGroup,
@@ -52,7 +55,7 @@ if TYPE_CHECKING:
 _DEFAULT_LIMITS = StoreLimits()
 
 
-class PostgresStore(Inspection, Repair, Exporting, Restoring):
+class PostgresStore(Transactions, Inspection, Repair, Exporting, Restoring):
     """A store in one schema of a PostgreSQL database."""
 
     def __init__(
@@ -70,8 +73,9 @@ class PostgresStore(Inspection, Repair, Exporting, Restoring):
         patience = patience_ms / 1000
         server = Server(dsn, password, max(patience, 1.0))
         connections = Connections(server, schema, patience, max_connections, migrate)
-        super().__init__(connections, schema, limits, clock)
+        super().__init__(connections, schema, limits, clock, patience_ms)
         self._waker = Waker(server, schema)
+        self._cleaner = Cleaner(server, schema)
 
     # -- lifecycle -----------------------------------------------------------------------------------
 
@@ -84,11 +88,17 @@ class PostgresStore(Inspection, Repair, Exporting, Restoring):
     async def close(self) -> None:
         """See `Lifecycle.close`."""
         await self._waker.stop()
+        await self._cleaner.stop()
         await self._connections.close()
 
     async def ping(self) -> Millis:
         """See `Lifecycle.ping`."""
         return await self._engine_time()
+
+    async def dangers(self) -> list[str]:
+        """See `Examinable`."""
+        row = await self._connections.row(statement("dangers", self._schema))
+        return list(dangers_of(dict(row)))
 
     async def register(self, queue: str) -> None:
         """See `Lifecycle.register`."""
@@ -105,7 +115,7 @@ class PostgresStore(Inspection, Repair, Exporting, Restoring):
         limit = self._limits.max_queue_size
         numbers = [number for number, unit in enumerate(units, 1) for _ in unit]
         jobs = [job for unit in units for job in unit]
-        row = await self._call(
+        row = await self._until_ready(
             "add",
             *(queue, self._now(), self._slot, self._unclaimed, limit, numbers),
             *job_columns(jobs),
@@ -159,6 +169,7 @@ class PostgresStore(Inspection, Repair, Exporting, Restoring):
             raise LeaseLostError
         if row["o_status"] == "wrong":
             raise ValueError(f"exchange {n} of {group!r} is neither {row['o_next']} again nor the next")
+        self._cleaner.note(len(settlements))
         return Exchange(
             now=row["o_now"],
             claims=claims_of(row),
@@ -259,12 +270,6 @@ class PostgresStore(Inspection, Repair, Exporting, Restoring):
         )
         fired: list[bool] = row["o_fired"]
         return fired
-
-    # -- closing for a switch ------------------------------------------------------------------------
-
-    async def fence(self, queue: str | None, successor: str) -> None:
-        """See `Fencing.fence`."""
-        await self._call("fence", queue, successor)
 
     # -- settings ------------------------------------------------------------------------------------
 

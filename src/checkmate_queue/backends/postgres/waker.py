@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
-from checkmate_queue.backends.postgres.server import FAILURES, Server
+from checkmate_queue.backends.postgres.server import FAILURES, Server, is_pooled
 from checkmate_queue.backends.postgres.statements import call
 
 if TYPE_CHECKING:
     from checkmate_queue.store import News
+
+log = logging.getLogger("checkmate_queue.postgres")
 
 _CHECK_SECONDS = 30.0
 _FIRST_PAUSE = 0.1
@@ -19,8 +22,8 @@ _LONGEST_PAUSE = 5.0
 class Waker:
     """Listens as long as it runs, and connects again when the connection is lost.
 
-    What is notified meanwhile is lost, as it is behind a pooler that shares connections out by transaction:
-    news are a hint, and the runtime looks every second.
+    What is notified meanwhile is lost: news are a hint, and the runtime looks every second. Behind a pooler
+    it does not listen: one that shares connections out by transaction would listen for somebody else.
     """
 
     def __init__(self, server: Server, schema: str) -> None:
@@ -46,18 +49,25 @@ class Waker:
         pause = _FIRST_PAUSE
         while True:
             try:
-                await self._listen()
+                if not await self._listen():
+                    return
                 pause = _FIRST_PAUSE
             except FAILURES:
                 pause = min(pause * 2, _LONGEST_PAUSE)
             await asyncio.sleep(pause)
 
-    async def _listen(self) -> None:
-        """Listen until the connection is lost; one that the network has forgotten is found by asking."""
+    async def _listen(self) -> bool:
+        """Listen until the connection is lost; one that the network has forgotten is found by asking.
+
+        False: this is no place to listen.
+        """
         connection = await self._server.connect()
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
         try:
+            if await is_pooled(connection):
+                log.info("No news can be heard through a pooler; this process looks every second instead.")
+                return False
             channel = await connection.fetchval(call("channel", 0, self._schema))
             await connection.add_listener(channel, self._hear)
             while not lost.is_set():
@@ -65,6 +75,7 @@ class Waker:
                     await asyncio.wait_for(lost.wait(), _CHECK_SECONDS)
                 except TimeoutError:
                     await connection.execute("SELECT 1", timeout=self._server.timeout)
+            return True
         finally:
             connection.terminate()
 

@@ -12,6 +12,8 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from checkmate_queue.backends.redis.endpoint import Endpoint, Security
 
 _CONNECT_SECONDS = 2.0
@@ -21,13 +23,35 @@ Client: TypeAlias = Redis | RedisCluster
 """What runs commands; the cluster's finds the node by the key."""
 
 
+class Guarded(Redis):
+    """A client of a master behind Sentinels; with it go its connections to those."""
+
+    sentinels: Sequence[Redis] = ()
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        """Close all connections."""
+        await super().aclose(close_connection_pool)
+        for sentinel in self.sentinels:
+            await sentinel.aclose()
+
+
+class Spread(RedisCluster):
+    """A client of a cluster; redis-py's closes nothing while it means to look for the nodes anew."""
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await super().aclose()
+        await self.nodes_manager.aclose()
+        await self.nodes_manager.aclose("startup_nodes")
+
+
 def make_client(endpoint: Endpoint, security: Security) -> Client:
     """A client, which connects when it is used."""
     options = _options(endpoint, security)
     match endpoint.kind:
         case "cluster":
             nodes = [ClusterNode(host, port) for host, port in endpoint.hosts]
-            return RedisCluster(
+            return Spread(
                 startup_nodes=nodes, require_full_coverage=False, **options, **_tls(security, endpoint)
             )
         case "sentinel":
@@ -60,7 +84,8 @@ def _behind_sentinels(endpoint: Endpoint, security: Security, options: dict[str,
     }
     make_sentinel: Any = Sentinel  # which has no types
     sentinel = make_sentinel(endpoint.hosts, sentinel_kwargs=to_sentinels)
-    client: Redis = sentinel.master_for(endpoint.service, db=endpoint.database, **options, **tls)
+    client: Guarded = sentinel.master_for(endpoint.service, Guarded, db=endpoint.database, **options, **tls)
+    client.sentinels = sentinel.sentinels
     return client
 
 

@@ -23,9 +23,10 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from checkmate_queue.backends.redis.clients import make_client, make_node_client
+from checkmate_queue.backends.redis.clients import Guarded, make_client, make_node_client
 from checkmate_queue.backends.redis.keys import Keyspace
 from checkmate_queue.backends.redis.scripts import load_script
+from checkmate_queue.backends.redis.succession import Succession
 from checkmate_queue.core.errors import BackendUnavailableError
 from checkmate_queue.store import BATCH, FencedError, LeaseLostError, UnknownQueueError
 
@@ -68,6 +69,14 @@ class Refusal(BackendUnavailableError):
         self.word = word
 
 
+class MisnumberedError(LeaseLostError, ValueError):
+    """An exchange's number is not the next one.
+
+    A server that lost its last moments has forgotten exchanges that it had answered. What the worker then
+    holds may belong to others, and its keys may mean other jobs, so that its lease is as good as lost.
+    """
+
+
 class Connection:
     """Runs scripts. Every verb may be repeated, so an answer that was lost is simply asked for again."""
 
@@ -90,6 +99,7 @@ class Connection:
         self._slots = asyncio.Semaphore(_MOST_CONNECTIONS)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: Client | None = None
+        self._succession: Succession | None = None
 
     async def run(self, name: str, queue: str, *arguments: Argument) -> Reply:
         """Run a verb's script on a queue, as often as it says that a step was too long to be the last."""
@@ -142,9 +152,10 @@ class Connection:
                     async with self._on(loop) as client:
                         return await attempt(client)
             except _PASSING as error:
-                if isinstance(error, _FINAL) or loop.time() + pause >= deadline:
+                if not isinstance(error, _FINAL):
+                    await asyncio.sleep(min(pause, max(0, deadline - loop.time())))
+                if isinstance(error, _FINAL) or loop.time() >= deadline:
                     raise unavailable(error) from error
-                await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             except RedisError as error:
                 raise unavailable(error) from error
@@ -155,10 +166,15 @@ class Connection:
         if self._client is None or loop is not self._loop:
             self._loop, self._client = loop, make_client(self._endpoint, self._security)
             self._slots = asyncio.Semaphore(_MOST_CONNECTIONS)
+            if isinstance(self._client, Guarded):
+                self._succession = Succession(self._client, self._endpoint.service)
 
     async def close(self) -> None:
         """Close the connections."""
         client, self._client = self._client, None
+        succession, self._succession = self._succession, None
+        if succession is not None:
+            await succession.stop()
         if client is not None:
             with contextlib.suppress(RedisError, OSError):
                 await client.aclose()
@@ -204,6 +220,8 @@ def refused(refusal: bytes, details: list[Any], queue: str) -> Exception:
         case b"lost":
             return LeaseLostError()
         case b"misnumbered":
-            return ValueError(f"the last exchange was number {int(details[0])}; repeat it or go on by one")
+            return MisnumberedError(
+                f"the last exchange was number {int(details[0])}; repeat it or go on by one"
+            )
         case _:
             return Refusal(refusal)

@@ -28,7 +28,10 @@ async def add(
         for job in unit:
             arguments += (pack_id(job.id), _pack_options(job), pack_payload(job.data, job.metadata))
     reply = await connection.run("add", queue, *arguments)
-    return [_answer(unit, marks, limit) for unit, marks in zip(units, reply.values, strict=True)]
+    is_left, *answers = reply.values
+    if is_left:
+        await connection.run("add", queue, "", 0)
+    return [_answer(unit, marks, limit) for unit, marks in zip(units, answers, strict=True)]
 
 
 def _pack_options(job: NewJob) -> str:

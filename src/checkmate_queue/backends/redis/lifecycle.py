@@ -18,7 +18,8 @@ async def register(connection: Connection, queue: str) -> None:
     """
     keys = connection.keys
     while True:
-        answer = await connection.evaluate("register", [keys.queues, keys.successor, keys.generation], queue)
+        names = [keys.queues, keys.successor, keys.reception, keys.generation]
+        answer = await connection.evaluate("register", names, queue)
         if answer[0] != b"done":
             raise refused(answer[0], answer[1:], queue)
         try:

@@ -60,16 +60,23 @@ def _pack(records: Sequence[Moved]) -> list[Argument]:
 
 
 def _pack_jobs(jobs: Sequence[MovedJob], blocks: list[Argument]) -> None:
-    plain: list[Argument] = []
+    keys: list[str] = []
+    plain: list[bytes] = []
     for job in jobs:
         job_id, record, apart = pack_job(job)
-        if apart is None and job.due_at is None and job.expires_at is None and job.schedule_id is None:
-            plain += (job.key, job_id, record)
+        if apart is None and _is_plain(job):
+            keys.append(str(job.key))
+            plain.append(record)
             continue
         blocks += ("job", job.key, job_id, record, int(apart is not None), apart or b"")
         blocks += (_or_empty(job.due_at), _or_empty(job.expires_at), job.schedule_id or "")
     if plain:
-        blocks += ("jobs", len(plain) // 3, *plain)
+        blocks += ("jobs", ",".join(keys), *plain)
+
+
+def _is_plain(job: MovedJob) -> bool:
+    rare = (job.due_at, job.expires_at, job.schedule_id)
+    return rare == (None, None, None) and job.record_format == RECORD_FORMAT
 
 
 def _pack_ready(deliveries: Sequence[MovedReady], blocks: list[Argument]) -> None:

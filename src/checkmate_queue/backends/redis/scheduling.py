@@ -8,7 +8,7 @@ from checkmate_queue.backends.redis.records import pack_schedule, unpack_schedul
 from checkmate_queue.store import BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from checkmate_queue.backends.redis.connection import Argument, Connection
     from checkmate_queue.core.model import Firing, NewSchedule, Schedule
@@ -49,7 +49,8 @@ async def schedules(
 async def fire(connection: Connection, queue: str, firings: Sequence[Firing]) -> list[bool]:
     """fire.lua: advance schedules and make their jobs. Each firing is atomic; many take several steps."""
     fired: list[bool] = []
-    for step in _steps(firings):
+    while len(fired) < len(firings):
+        step = _first_step(firings[len(fired) :])
         arguments: list[Argument] = [len(step)]
         for firing in step:
             next_at = "" if firing.next_at is None else firing.next_at
@@ -60,15 +61,10 @@ async def fire(connection: Connection, queue: str, firings: Sequence[Firing]) ->
     return fired
 
 
-def _steps(firings: Sequence[Firing]) -> Iterator[list[Firing]]:
-    step: list[Firing] = []
+def _first_step(firings: Sequence[Firing]) -> Sequence[Firing]:
     size = 0
-    for firing in firings:
-        weight = 1 + len(firing.due)
-        if step and size + weight > BATCH:
-            yield step
-            step, size = [], 0
-        step.append(firing)
-        size += weight
-    if step:
-        yield step
+    for amount, firing in enumerate(firings):
+        size += 1 + len(firing.due)
+        if amount and size > BATCH:
+            return firings[:amount]
+    return firings

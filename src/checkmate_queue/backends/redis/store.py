@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from checkmate_queue.backends.redis import (
     consumption,
+    dangers,
     export,
     ingestion,
     inspection,
@@ -117,6 +118,10 @@ class RedisStore:
         seconds, micros = await self._connection.ask("TIME")
         now: Millis = int(seconds) * 1000 + int(micros) // 1000
         return now if self._clock is None else self._clock()
+
+    async def dangers(self) -> list[str]:
+        """See `Examinable`."""
+        return await dangers.find(self._connection)
 
     async def register(self, queue: str) -> None:
         """See the contract."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import islice
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from checkmate_queue.backends.sqlite.listing import key_pages
 from checkmate_queue.backends.sqlite.marks import DELAYED, OPEN, UNCLAIMED
 from checkmate_queue.backends.sqlite.session import BACKWARDS_MS
 from checkmate_queue.core.model import (
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from checkmate_queue.backends.sqlite.transaction import Row, Transaction
     from checkmate_queue.core.model import Millis
 
-_PAGE = 500
+_AT_ONCE = 500
 _NEVER = 1 << 62
 
 
@@ -89,24 +90,18 @@ def job(tx: Transaction, queue: str, job_id: str) -> JobRecord | None:
 def jobs(tx: Transaction, queue: str, state: JobState | None, after: int, limit: int) -> list[JobRecord]:
     """See `Inspector.jobs`."""
     row = tx.one("queue_numbers", (queue,))
-    if row is None:
+    if row is None or limit <= 0:
         return []
-    records = _records(tx, row[0], state, after)
-    wanted = (r for r in records if state in (None, r.state) or state in r.groups.values())
-    return list(islice(wanted, max(0, limit)))
-
-
-def _records(tx: Transaction, queue: int, state: JobState | None, after: int) -> Iterator[JobRecord]:
-    """Living jobs in key order: all of them, or those among which all of that state are."""
     now = tx.clock()
-    statement = "job_records" if state in (None, "pending") else f"job_records_{state}"
-    after = max(after, queue << 42)
-    while rows := tx.all(statement, (queue, after, _PAGE)):
-        for row in rows:
-            record = _as_record(tx, row, now)
-            if record is not None:
-                yield record
-        after = rows[-1][0]
+    found: list[JobRecord] = []
+    for keys in key_pages(tx, row[0], state, after, limit):
+        for first in range(0, len(keys), _AT_ONCE):
+            rows = tx.all("job_records", (json.dumps(keys[first : first + _AT_ONCE]),))
+            records = [record for row in rows if (record := _as_record(tx, row, now)) is not None]
+            found += [r for r in records if state in (None, r.state) or state in r.groups.values()]
+            if len(found) >= limit:
+                return found[:limit]
+    return found
 
 
 def _as_record(tx: Transaction, row: Row, now: Millis) -> JobRecord | None:

@@ -82,6 +82,11 @@ class Child:
         with suppress(ProcessLookupError):
             self._process.kill()
 
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended, and not well."""
+        return bool(self._process.returncode)
+
     def obituary(self) -> str:
         """How it ended."""
         code = self._process.returncode

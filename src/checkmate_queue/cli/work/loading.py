@@ -16,8 +16,10 @@ from checkmate_queue.cli.work.plan import Plan
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
-def load_manager(plan: Plan) -> QueueManager:
+def load_manager(plan: Plan) -> tuple[QueueManager, str]:
     """Import the manager from the current folder or what is installed; raises `CommandError`.
+
+    It is given the plan's URL, if there is one; with it comes the URL that the module names.
 
     The name may also be of a function that takes nothing and returns a manager.
     """
@@ -29,10 +31,11 @@ def load_manager(plan: Plan) -> QueueManager:
         raise CommandError(f"{module_name!r} is a file; name the module: {dotted}:{name}")
     manager = _named(_imported(module_name), name)
     logging.basicConfig(level=plan.log_level.upper(), format=LOG_FORMAT)
-    if plan.concurrency is not None:
-        manager.configure(concurrency=plan.concurrency)
+    named = manager.url
+    settings = {} if plan.concurrency is None else {"concurrency": plan.concurrency}
+    manager.configure(plan.url, **settings)
     _check_consumers(manager, plan)
-    return manager
+    return manager, named
 
 
 def _imported(name: str) -> ModuleType:
@@ -50,16 +53,17 @@ def _imported(name: str) -> ModuleType:
 
 
 def _broken(name: str, error: BaseException) -> CommandError:
+    return CommandError(f"importing {name!r} failed: {described(error)}")
+
+
+def described(error: BaseException) -> str:
+    """What users' code raised, and where."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename.endswith(".py") and frame.filename != __file__]
     where = (
         f" ({own[-1].filename}, line {own[-1].lineno})" if own and not isinstance(error, SyntaxError) else ""
     )
-    return CommandError(f"importing {name!r} failed: {_name_of(error)}{where}")
-
-
-def _name_of(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def _named(module: ModuleType, name: str) -> QueueManager:
@@ -75,7 +79,7 @@ def _named(module: ModuleType, name: str) -> QueueManager:
         try:
             found = found()
         except Exception as error:
-            raise CommandError(f"calling {module.__name__}:{name} failed: {_name_of(error)}") from error
+            raise CommandError(f"calling {module.__name__}:{name} failed: {described(error)}") from error
     if not isinstance(found, QueueManager):
         raise CommandError(f"{module.__name__}:{name} is no QueueManager, but a {type(found).__name__}")
     return found

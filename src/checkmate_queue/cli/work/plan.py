@@ -12,6 +12,7 @@ class Plan:
     """`target` is `module:manager`; None stands for what the module says."""
 
     target: str
+    url: str | None = None
     concurrency: int | None = None
     queues: tuple[str, ...] | None = None
     log_level: str = "info"

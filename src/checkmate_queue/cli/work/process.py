@@ -20,12 +20,13 @@ from typing import Literal
 from checkmate_queue import QueueError, QueueManager
 from checkmate_queue.cli.command import CommandError, explain, say
 from checkmate_queue.cli.work.health import ConsumerHealth, Health, HealthServer
-from checkmate_queue.cli.work.loading import check_consuming, load_manager
+from checkmate_queue.cli.work.loading import check_consuming, described, load_manager
 from checkmate_queue.cli.work.plan import Plan
-from checkmate_queue.cli.work.wishes import NUMBERS, Wishes, either
+from checkmate_queue.cli.work.signals import be_deaf_in_the_end, hear
+from checkmate_queue.cli.work.wishes import Wishes, either
 
 REPORT_SECONDS = 1.0
-CANNOT_START = 1
+FAILED = 1
 
 
 async def work(manager: QueueManager, plan: Plan, wishes: Wishes, on_start: Callable[[], None]) -> bool:
@@ -35,38 +36,60 @@ async def work(manager: QueueManager, plan: Plan, wishes: Wishes, on_start: Call
     """
     starting = asyncio.ensure_future(manager.start(queues=plan.queues))
     await either(starting, wishes.drain)
-    if starting.done():
-        try:
-            await _started(starting, manager, plan)
-        except BaseException:
-            await manager.shutdown(timeout=0)
-            raise
-        on_start()
-        await wishes.drain.wait()
-    else:
+    ready = starting.done()
+    if not ready:
         if health_of(manager):
             # Some consumers have begun, and a start that is cancelled gives back what they run (L1).
             await either(starting, wishes.cancel)
         starting.cancel()
-        await asyncio.gather(starting, return_exceptions=True)
-    draining = asyncio.ensure_future(manager.shutdown())
-    await either(draining, wishes.cancel)
-    if draining.done():
-        await draining
-        return True
-    await manager.shutdown(timeout=0)
-    draining.cancel()
-    return False
-
-
-async def _started(starting: asyncio.Future[None], manager: QueueManager, plan: Plan) -> None:
     try:
-        await starting
-    except (QueueError, OSError):
+        await _started(starting, plan)
+        if ready:
+            check_consuming(manager, plan)
+    except BaseException:
+        await manager.shutdown(timeout=0)
+        raise
+    if ready:
+        on_start()
+        await wishes.drain.wait()
+    return await _stopped(manager, plan, wishes)
+
+
+async def _started(starting: asyncio.Future[None], plan: Plan) -> None:
+    try:
+        await asyncio.wait([starting])
+        if not starting.cancelled():
+            await starting
+    except QueueError:
         raise
     except Exception as error:  # Of the lifespan.
-        raise CommandError(f"starting {plan.target} failed: {type(error).__name__}: {error}") from error
-    check_consuming(manager, plan)
+        raise CommandError(f"starting {plan.target} failed: {described(error)}") from error
+
+
+async def _stopped(manager: QueueManager, plan: Plan, wishes: Wishes) -> bool:
+    draining = asyncio.ensure_future(manager.shutdown())
+    await either(draining, wishes.cancel)
+    drained = draining.done()
+    try:
+        if not drained:
+            await manager.shutdown(timeout=0)
+            draining.cancel()
+        await asyncio.wait([draining])
+        if not draining.cancelled():
+            await draining
+    except Exception as error:  # Of the lifespan.
+        failure = CommandError(f"stopping {plan.target} failed: {described(error)}")
+        if drained:
+            raise failure from error
+        complain(failure, plan)  # And go on: what was given back may still run on a thread.
+    return drained
+
+
+def complain(error: Exception, plan: Plan) -> None:
+    """Say why the worker fails; while the exception is being handled."""
+    if plan.verbose:
+        traceback.print_exc()
+    say(f"worker: {explain(error)}")
 
 
 def health_of(manager: QueueManager) -> list[ConsumerHealth]:
@@ -89,10 +112,14 @@ def lease_of(manager: QueueManager) -> float:
     return float(manager.get_active_config()["lease_seconds"])
 
 
-def announce(manager: QueueManager) -> None:
-    """Say that the work begins."""
+def announce(manager: QueueManager, named: str) -> None:
+    """Say that the work begins, and on which backend, since others may use the one that the module names."""
     groups = sorted({f"{each.queue}/{each.consumer_group}" for each in health_of(manager)})
-    say(f"worker: ready (pid {os.getpid()}): {', '.join(groups)}")
+    where = manager.url if manager.url == named else f"{manager.url} (the module names {named})"
+    plugin = manager.registry.for_scheme(manager.url.partition(":")[0])
+    if plugin is None or plugin.id != manager.get_active_plugin():
+        where = f"{where}, from where all has moved to {manager.get_active_plugin()}"
+    say(f"worker: ready (pid {os.getpid()}) on {where}: {', '.join(groups)}")
 
 
 def announce_stop() -> None:
@@ -112,13 +139,13 @@ def leave(status: int) -> None:
 
 async def work_alone(plan: Plan, address: tuple[str, int] | None) -> int:
     """Be the only worker process of this command, and return its exit code."""
-    manager = load_manager(plan)
+    manager, named = load_manager(plan)
     wishes = Wishes()
     phase = _Phase()
 
     def begun() -> None:
         phase.begun = True
-        announce(manager)
+        announce(manager, named)
 
     def examine() -> Health:
         return Health(phase.name(wishes), lease_of(manager), health_of(manager))
@@ -128,12 +155,8 @@ async def work_alone(plan: Plan, address: tuple[str, int] | None) -> int:
             server = HealthServer(*address, examine)
             stack.callback(server.close)
             say(f"worker: health at {server.address}")
-        stack.enter_context(wishes.by_signals(announce_stop))
-        working = asyncio.ensure_future(work(manager, plan, wishes, begun))
-        await either(working, wishes.kill)
-        if not working.done():
-            leave(wishes.status(drained=False))
-        drained = await working
+        wishes.by_signals(announce_stop, end_at_third=True)
+        drained = await work(manager, plan, wishes, begun)
     if not drained:
         say("worker: stopped; what ran was given back")
         leave(wishes.status(drained=False))
@@ -157,17 +180,15 @@ class _Phase:
 async def work_below(plan: Plan, link: socket.socket) -> bool:
     """Take orders from the process above, and report to it; without it, drain."""
     wishes = Wishes()
-    loop = asyncio.get_running_loop()
-    for number in NUMBERS:
-        # However many come: whoever signals all processes at once must not cancel what the one above drains.
-        loop.add_signal_handler(number, wishes.drain.set)
+    # However many come: whoever signals all processes at once must not cancel what the one above drains.
+    hear(lambda _: wishes.drain.set())
     reader, writer = await asyncio.open_connection(sock=link)
     obeying = asyncio.ensure_future(_obey(reader, wishes))
-    manager = load_manager(plan)
+    manager, named = load_manager(plan)
     reports: list[asyncio.Future[None]] = []
 
     def begun() -> None:
-        announce(manager)
+        announce(manager, named)
         reports.append(asyncio.ensure_future(_report(manager, writer)))
 
     try:
@@ -203,14 +224,13 @@ def main() -> None:
     """Be a child, and end."""
     descriptor, text = sys.argv[1:]
     plan = Plan.load(text)
+    be_deaf_in_the_end()
     os.set_inheritable(int(descriptor), False)
     try:
         drained = asyncio.run(work_below(plan, socket.socket(fileno=int(descriptor))))
     except Exception as error:
-        if plan.verbose:
-            traceback.print_exc()
-        say(f"worker: {explain(error)}")
-        sys.exit(CANNOT_START)
+        complain(error, plan)
+        sys.exit(FAILED)
     if not drained:
         leave(0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack
+from enum import Enum
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ from checkmate_queue.cli.work.changes import code_files, first_change
 from checkmate_queue.cli.work.child import Child
 from checkmate_queue.cli.work.health import ConsumerHealth, Health, HealthServer
 from checkmate_queue.cli.work.plan import Plan
-from checkmate_queue.cli.work.process import CANNOT_START, announce_stop
+from checkmate_queue.cli.work.process import FAILED, announce_stop
 from checkmate_queue.cli.work.wishes import Wishes, either
 
 NO_PAUSE = 0.0
@@ -20,6 +21,14 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 HEALTHY_AGE = 5.0
 RELOAD_PATIENCE = 5.0
+
+
+class Ending(Enum):
+    """How a team ended."""
+
+    DRAINED = "worker: stopped"
+    CANCELLED = "worker: stopped; what ran was given back"
+    KILLED = "worker: killed; others get what ran when its lease runs out"
 
 
 class Team:
@@ -32,6 +41,7 @@ class Team:
         self._children: dict[int, Child] = {}
         self._keepers: list[asyncio.Task[None]] = []
         self._ending = asyncio.Event()
+        self._last: dict[int, Child] = {}
 
     async def begin(self) -> bool:
         """Start them, the first one alone, so that what is wrong is said once; False where it can't start."""
@@ -42,20 +52,31 @@ class Team:
         self._keepers += [asyncio.create_task(self._keep(n)) for n in range(2, self._size + 1)]
         return True
 
-    async def end(self, wishes: Wishes, patience: float | None = None) -> bool:
-        """Drain, and cancel when that is wished or patience ends; whether all drained."""
+    async def end(self, wishes: Wishes, patience: float | None = None) -> Ending:
+        """Drain, cancel when that is wished or patience ends, and kill when that is wished."""
         self._ending.set()
+        self._last = {number: child for number, child in self._children.items() if child.alive}
         self._order("stop")
         gone = asyncio.ensure_future(self._gone())
         await either(gone, wishes.cancel, timeout=patience)
         if gone.done():
-            return True
+            return Ending.DRAINED
         self._order("cancel")
         await either(gone, wishes.kill)
+        if gone.done():
+            return Ending.CANCELLED
         for child in self._children.values():
             child.kill()
         await gone
-        return False
+        return Ending.KILLED
+
+    def failures(self) -> list[str]:
+        """Those that did not end well when the team ended."""
+        return [
+            f"process {number} (pid {child.pid}): {child.obituary()}"
+            for number, child in sorted(self._last.items())
+            if child.failed
+        ]
 
     def health(self) -> list[ConsumerHealth]:
         """All consumers; may be called from any thread."""
@@ -118,14 +139,14 @@ class Supervisor:
                 server = HealthServer(*address, self._examine)
                 stack.callback(server.close)
                 say(f"worker: health at {server.address}")
-            stack.enter_context(self._wishes.by_signals(announce_stop))
+            self._wishes.by_signals(announce_stop)
             return await (self._follow_code() if self._reload else self._run_team())
 
     async def _run_team(self) -> int:
         beginning = asyncio.ensure_future(self._team.begin())
         await either(beginning, self._wishes.drain)
         if beginning.done() and not beginning.result() and not self._wishes.drain.is_set():
-            return CANNOT_START
+            return FAILED
         self._begun = True
         await self._wishes.drain.wait()
         return await self._stop(beginning)
@@ -146,17 +167,24 @@ class Supervisor:
                 change.cancel()
                 return await self._stop(beginning)
             say(f"worker: {change.result().relative_to(folder)} changed; starting again")
-            await self._team.end(self._wishes, RELOAD_PATIENCE)
+            ending = await self._team.end(self._wishes, RELOAD_PATIENCE)
             beginning.cancel()
             if self._wishes.drain.is_set():
-                return self._wishes.status(drained=True)
+                return self._conclude(ending)
             self._team = Team(self._plan, self._size, reload=True)
 
     async def _stop(self, beginning: asyncio.Future[bool]) -> int:
-        drained = await self._team.end(self._wishes)
+        ending = await self._team.end(self._wishes)
         beginning.cancel()
-        say("worker: stopped" if drained else "worker: stopped; what ran was given back")
-        return self._wishes.status(drained)
+        return self._conclude(ending)
+
+    def _conclude(self, ending: Ending) -> int:
+        failures = self._team.failures()
+        if ending is Ending.DRAINED and failures:
+            say(f"worker: stopped, but not well: {', '.join(failures)}")
+            return FAILED
+        say(ending.value)
+        return self._wishes.status(drained=ending is Ending.DRAINED)
 
     def _examine(self) -> Health:
         phase: Literal["starting", "running", "stopping"] = "running" if self._begun else "starting"

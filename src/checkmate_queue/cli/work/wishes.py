@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-NUMBERS = (signal.SIGTERM, signal.SIGINT)
+from checkmate_queue.cli.work.signals import exit_code, hear
 
 
 class Wishes:
@@ -20,10 +18,8 @@ class Wishes:
         self.kill = asyncio.Event()
         self.number = 0
 
-    @contextmanager
-    def by_signals(self, on_drain: Callable[[], None]) -> Iterator[None]:
-        """Signals are wishes inside this block."""
-        loop = asyncio.get_running_loop()
+    def by_signals(self, on_drain: Callable[[], None], *, end_at_third: bool = False) -> None:
+        """Signals are wishes from now on; with `end_at_third` the third one is the end of the process."""
 
         def came(number: int) -> None:
             self.number = number
@@ -35,17 +31,11 @@ class Wishes:
             else:
                 self.kill.set()
 
-        for number in NUMBERS:
-            loop.add_signal_handler(number, came, number)
-        try:
-            yield
-        finally:
-            for number in NUMBERS:
-                loop.remove_signal_handler(number)
+        hear(came, end_at_third=end_at_third)
 
     def status(self, drained: bool) -> int:
         """The exit code: 0 after a graceful stop, else as a shell shows a death by the signal."""
-        return 0 if drained else 128 + self.number
+        return 0 if drained else exit_code(self.number)
 
 
 async def either(*events: asyncio.Event | asyncio.Future[Any], timeout: float | None = None) -> None:

@@ -239,7 +239,8 @@ class Delivery(Theme):
         await h.add("a", "b", "c")
         a, b = await mine.claim(2, "g")
         c = await other.one()
-        assert await mine.settle(Done(c.key), Done(a.key), Done(10**9), group="g") == [c.key, 10**9]
+        nobodys = (Done(10**9), Done(-b.key))
+        assert await mine.settle(Done(c.key), Done(a.key), *nobodys, group="g") == [c.key, 10**9, -b.key]
         assert await mine.settle(Done(b.key), group="g2") == [b.key]
         assert await mine.settle(Done(a.key), group="g") == [a.key]
         assert await other.settle(Done(c.key), Done(b.key)) == [b.key]

@@ -118,6 +118,25 @@ CREATE UNIQUE INDEX job_id ON job (queue_id, id) WHERE schedule IS NULL;
 CREATE UNIQUE INDEX job_occurrence ON job (queue_id, id) WHERE schedule IS NOT NULL;
 CREATE INDEX job_schedule ON job (queue_id, schedule) WHERE schedule IS NOT NULL;
 
+-- What callers' transactions have added, until somebody takes it in: one row a call, its jobs as parallel arrays.
+-- A caller's transaction writes this table alone, so nobody ever waits for it; `at` is the time of the call.
+CREATE TABLE inbox (
+    queue_id integer NOT NULL,
+    key bigint GENERATED ALWAYS AS IDENTITY,
+    at bigint NOT NULL,
+    jobs integer NOT NULL,
+    bytes bigint NOT NULL,
+    ids text[] NOT NULL,
+    data bytea[] NOT NULL,
+    metadata bytea[] NOT NULL,
+    priorities integer[] NOT NULL,
+    delays bigint[] NOT NULL,
+    expiries bigint[] NOT NULL,
+    drops boolean[] NOT NULL,
+    tokens text[] NOT NULL,
+    PRIMARY KEY (queue_id, key)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
+
 -- How many deliveries of a job are open, where it ever had more than one: whoever takes it to 0 ends the job.
 CREATE TABLE share (
     key bigint PRIMARY KEY,
@@ -151,7 +170,8 @@ CREATE INDEX delivery_claimed ON delivery (epoch, place) WHERE state = 1;
 CREATE INDEX delivery_lapsed ON delivery (epoch) WHERE lapsed;
 CREATE INDEX delivery_unclaimed ON delivery (queue_id, place) WHERE state = 2;
 CREATE INDEX delivery_waiting ON delivery (queue_id, at, key) INCLUDE (group_id) WHERE state >= 3;
-CREATE INDEX delivery_expiring ON delivery (queue_id, expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX delivery_listed ON delivery (queue_id, state, key) WHERE state >= 2;
+CREATE INDEX delivery_expiring ON delivery (queue_id, expires_at, key) WHERE expires_at IS NOT NULL;
 CREATE INDEX delivery_cancelled ON delivery (epoch, group_id) WHERE cancelled;
 
 -- Deliveries that a join still owes, in key order: `unclaimed` jobs, or all unfinished ones, up to a key.

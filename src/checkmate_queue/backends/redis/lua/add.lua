@@ -2,13 +2,15 @@
 -- KEYS 1: queue   ARGV 1-3: as in lib/queue.lua   4: largest size or ''   5: number of units
 --   then for each unit the number of its jobs, and for each job 3: id, options, payload; options are '' or, with commas:
 --   priority, delay in ms, expiry in ms or nothing, 1 for dropped where unclaimed, token
--- returns {'done', one answer for each unit}: 'full', or a character for each job: 1 created, 0 duplicate,
---   2 duplicate with the same token; or {'again'}, {'unknown'}, {'fenced', successor}
+-- returns {'done', 1 if a chore is left, one answer for each unit}: 'full', or a character for each job: 1 created,
+--   0 duplicate, 2 duplicate with the same token; or {'again'}, {'unknown'}, {'fenced', successor}
 -- include: lib/queue.lua
 -- include: lib/entry.lua
 -- include: lib/catch_up.lua
 -- include: lib/members.lua
 -- include: lib/readying.lua
+-- include on demand: lib/attendance.lua
+-- include on demand: lib/deaths.lua
 
 local call = redis.call
 local now, AGAIN, JOBS, PAYLOADS, DUE = queue.now, queue.AGAIN, queue.JOBS, queue.PAYLOADS, queue.DUE
@@ -21,6 +23,8 @@ local enter = entry.enter
 local caught_up = catch_up.caught_up
 
 local WIDTH = 3
+local GRACE = 10000 -- ms in which those who tick find out first who is dead
+local MOST_PUSHES = 4 * queue.BATCH
 local limited = ARGV[4] ~= ''
 
 local refusal = enter()
@@ -29,6 +33,11 @@ if refusal then
 end
 if not caught_up() then
   return AGAIN
+end
+-- Where only producers run, nobody ticks: groups that are gone must not pile up for it.
+if call('ZCOUNT', queue.LEASES, '-inf', now - GRACE) > 0 then
+  get_attendance().account()
+  get_deaths().reap()
 end
 
 local function first_due()
@@ -181,15 +190,37 @@ local function store(key, from)
   end
 end
 
+-- Fans out as much as one step may; the rest of the groups is a chore, which is done before all else.
+local function fan_out_new()
+  local amount, last = 0, nil
+  for _, keys in pairs(new.lists) do
+    amount, last = amount + #keys, keys[#keys]
+  end
+  if amount == 0 then
+    return
+  end
+  local at_once = math.min(#live, math.max(1, math.floor(MOST_PUSHES / amount)))
+  for priority, keys in pairs(new.lists) do
+    for i = 1, at_once do
+      push_all(keys, priority, live[i])
+    end
+    if at_once < #live then
+      send('RPUSH', key_of('fan:' .. last .. ':' .. priority), keys)
+      call('RPUSH', key_of('fan:' .. last .. ':priorities'), priority)
+    end
+  end
+  if at_once < #live then
+    local rest = {unpack(live, at_once + 1)}
+    send('RPUSH', key_of('fan:' .. last), rest)
+    call('RPUSH', key_of('chores'), 'fan:' .. last)
+  end
+end
+
 local function send_new()
   send('HSET', key_of('ids'), new.ids)
   send('HSET', PAYLOADS, new.payloads)
   send('HSET', JOBS, new.records)
-  for priority, keys in pairs(new.lists) do
-    for _, gid in ipairs(live) do
-      push_all(keys, priority, gid)
-    end
-  end
+  fan_out_new()
   flush()
 end
 
@@ -212,14 +243,15 @@ read_known()
 if limited then
   read_size()
 end
-local answer, at = {'done'}, 6
+local answer, at = {'done', 0}, 6
 for unit = 1, tonumber(ARGV[5]) do
   local amount = tonumber(ARGV[at])
-  answer[unit + 1] = add_unit(at + 1, amount)
+  answer[unit + 2] = add_unit(at + 1, amount)
   at = at + 1 + amount * WIDTH
 end
 send_new()
 if first_due() ~= due_before then
   writes.wake()
 end
+answer[2] = call('EXISTS', key_of('chores'))
 return answer

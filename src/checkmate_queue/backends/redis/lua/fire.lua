@@ -1,7 +1,7 @@
 -- Advances schedules by compare-and-set, and makes their jobs.
 -- KEYS 1: queue   ARGV 1-3: as in lib/queue.lua   4: number of firings
 --   then for each: schedule, revision, expected due time, next due time or '', number of due times, due times
--- returns {'done', a character for each firing: 1 where it took effect};
+-- returns {'done', a character for each firing up to where the step was long enough: 1 where it took effect};
 --   or {'again'}, {'unknown'}, {'fenced', successor}
 -- include: lib/queue.lua
 -- include: lib/entry.lua
@@ -26,6 +26,7 @@ if not caught_up() then
 end
 
 local live = members.live()
+local made = 0 -- deliveries
 
 -- Those live groups in which the schedule has nothing that forbids another delivery (R5, R6).
 local function free_groups(id, prefix)
@@ -65,6 +66,7 @@ local function make(id, due_at, gids, stored)
   }
   readying.create(key, job, stored.data)
   get_series().list(key, job)
+  made = made + #gids
   readying.make_ready(key, job, gids)
   flush()
   call('HSET', key_of('schedule:' .. id), 'last_run_at', due_at)
@@ -98,6 +100,9 @@ end
 
 local marks, at = {}, 5
 for i = 1, tonumber(ARGV[4]) do
+  if made >= queue.BATCH then
+    break
+  end
   local amount = tonumber(ARGV[at + 4])
   marks[i] = fire(at, amount)
   at = at + 5 + amount

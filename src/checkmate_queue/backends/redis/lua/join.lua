@@ -32,8 +32,11 @@ local function living_epoch()
   return epoch and lease_of(epoch) and epoch
 end
 
+-- Numbered by the time: a server that lost its last moments must not give a number again that it forgot.
 local function new_epoch()
-  local epoch = int(call('HINCRBY', KEYS[1], 'epochs', 1))
+  local last = tonumber(call('HGET', KEYS[1], 'epochs') or 0)
+  local epoch = int(math.max(last + 1, now))
+  call('HSET', KEYS[1], 'epochs', epoch)
   call('HSET', key_of('workers'), worker, epoch)
   call('HSET', epoch_key(epoch), 'worker', worker, 'groups', ',')
   return epoch

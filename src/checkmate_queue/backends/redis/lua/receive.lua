@@ -11,5 +11,6 @@ end
 local generation = call('INCR', KEYS[4])
 call('SET', KEYS[2], ARGV[2])
 call('DEL', KEYS[3])
-call('HSET', KEYS[3], 'token', ARGV[1], 'successor', ARGV[2], 'batches', 0, 'generation', generation)
+call('HSET', KEYS[3], 'token', ARGV[1], 'successor', ARGV[2], 'batches', 0, 'generation', generation,
+  'closed', 1)
 return {'done', generation}

@@ -1,4 +1,4 @@
--- Lifts the fence of the registry if it says this; the reception of a move that never ended goes with it.
+-- Lifts the fence of the registry if it says this; what a move that never ended, or a clearing, noted goes with it.
 -- KEYS 1: the registry's successor   2: its reception   ARGV 1: successor
 -- returns {'done'}
 local call = redis.call

@@ -6,7 +6,8 @@
 --   epoch     worker, span, 1 if alive, report, number of its groups, for each: name, number of the last exchange
 --   schedule  id, payload, definition, timing, form, priority, misfire, overlap, unclaimed, first_at, revision, anchor,
 --             next_at, last_run_at, last_outcome; '' for none of the last three
---   jobs      how many, for each: key, id, record
+--   jobs      keys with commas, a record for each: those of sound jobs of users that are not delayed and never expire,
+--             payload included
 --   job       key, id, record, 1 if the payload lies apart, payload, due_at, expires_at, schedule; '' for none
 --   unclaimed key, since
 --   fresh     group, texts key:since with commas

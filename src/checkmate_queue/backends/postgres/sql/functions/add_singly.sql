@@ -4,7 +4,7 @@
 CREATE OR REPLACE FUNCTION add_singly(
     p_queue integer, p_now bigint, p_unclaimed_ms bigint, p_groups integer[], p_limit bigint, p_units integer[],
     p_ids text[], p_data bytea[], p_metadata bytea[], p_priorities integer[], p_delays bigint[],
-    p_expiries bigint[], p_drops boolean[], p_tokens text[],
+    p_expiries bigint[], p_drops boolean[], p_tokens text[], p_enqueued bigint[],
     OUT o_created boolean[], OUT o_keys bigint[], OUT o_outcomes text[], OUT o_tallies tally[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -35,7 +35,8 @@ BEGIN
             p_ids[v_unit.first : v_unit.last], p_data[v_unit.first : v_unit.last],
             p_metadata[v_unit.first : v_unit.last], p_priorities[v_unit.first : v_unit.last],
             p_delays[v_unit.first : v_unit.last], p_expiries[v_unit.first : v_unit.last],
-            p_drops[v_unit.first : v_unit.last], p_tokens[v_unit.first : v_unit.last]
+            p_drops[v_unit.first : v_unit.last], p_tokens[v_unit.first : v_unit.last],
+            p_enqueued[v_unit.first : v_unit.last]
         );
         v_size := v_size + v_new - cardinality(v_stored.o_keys);
         o_created := o_created || v_stored.o_created;

@@ -10,6 +10,7 @@ DECLARE
     v_fence text;
     v_seen bigint;
 BEGIN
+    PERFORM demand_isolation();
     SELECT q.id, CASE
         WHEN p_exclusive THEN pg_advisory_xact_lock('queue'::regclass::oid::integer, q.id)
         ELSE pg_advisory_xact_lock_shared('queue'::regclass::oid::integer, q.id)

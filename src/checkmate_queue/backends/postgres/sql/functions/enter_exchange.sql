@@ -1,7 +1,7 @@
 -- Begin an exchange: what `enter` does, and all that an exchange needs to know, in few statements.
 --
 -- Locks the row of the member. o_group is NULL where the lease is lost. o_due: something of the queue is
--- due or has expired; o_next: when something is due next.
+-- due, has expired, or was committed by a caller's transaction; o_next: when something is due next.
 CREATE OR REPLACE FUNCTION enter_exchange(
     p_queue text, p_now bigint, p_unclaimed_ms bigint, p_epoch bigint, p_name text,
     OUT o_queue integer, OUT o_now bigint, OUT o_paused boolean, OUT o_group integer,
@@ -11,6 +11,7 @@ DECLARE
     v_entered record;
     v record;
 BEGIN
+    PERFORM demand_isolation();
     SELECT q.id, c.at, pg_advisory_xact_lock_shared('queue'::regclass::oid::integer, q.id) INTO v
     FROM queue q JOIN contact c ON c.queue_id = q.id WHERE q.name = p_queue;
     o_queue := v.id;
@@ -30,6 +31,7 @@ BEGIN
         (SELECT d.expires_at FROM delivery d
          WHERE d.queue_id = o_queue AND d.expires_at IS NOT NULL ORDER BY d.expires_at LIMIT 1) AS expiring,
         (SELECT d.at FROM delivery d WHERE d.queue_id = o_queue AND d.state = 2 ORDER BY d.place LIMIT 1) AS unclaimed,
+        EXISTS (SELECT FROM inbox i WHERE i.queue_id = o_queue) AS committed,
         (SELECT s.next_at FROM schedule s
          WHERE s.queue_id = o_queue AND s.next_at IS NOT NULL ORDER BY s.next_at LIMIT 1) AS firing
     INTO v
@@ -48,7 +50,7 @@ BEGIN
     o_exchanges := v.exchanges;
     o_refused := v.refused;
     o_lease_ms := v.lease_ms;
-    o_due := coalesce(v.waiting <= o_now, false) OR coalesce(v.expiring <= o_now, false)
+    o_due := v.committed OR coalesce(v.waiting <= o_now, false) OR coalesce(v.expiring <= o_now, false)
         OR coalesce(v.unclaimed <= o_now - p_unclaimed_ms, false);
     o_next := least(v.waiting, v.firing);
 END $$;

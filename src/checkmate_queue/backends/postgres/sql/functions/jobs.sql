@@ -1,5 +1,6 @@
 -- A page of jobs in key order, with the states of their deliveries in parallel arrays: candidates for p_state
 -- (NULL: all), or with p_id the jobs of that id, a user's first. A row whose o_groups is NULL has ended.
+-- Last come those that transactions have committed and nobody has taken in; their keys are above all others.
 CREATE OR REPLACE FUNCTION jobs(
     p_queue text, p_now bigint, p_unclaimed_ms bigint, p_id text, p_state text, p_after bigint, p_limit bigint
 )
@@ -12,6 +13,7 @@ DECLARE
     v_queue integer := (SELECT q.id FROM queue q WHERE q.name = p_queue);
     v_now bigint := coalesce(p_now, (extract(epoch FROM clock_timestamp()) * 1000)::bigint);
     v_keys bigint[];
+    v_inbox bigint := 1::bigint << 62;
 BEGIN
     IF p_id IS NOT NULL THEN
         v_keys := ARRAY(
@@ -19,11 +21,15 @@ BEGIN
             UNION ALL
             SELECT j.key FROM job j WHERE j.queue_id = v_queue AND j.id = p_id AND j.schedule IS NOT NULL
         );
-    ELSIF p_state IN ('delayed', 'retrying') THEN
+    ELSIF p_state = 'delayed' THEN
+        v_keys := ARRAY(
+            SELECT d.key FROM delivery d
+            WHERE d.queue_id = v_queue AND d.state = 4 AND d.key > p_after ORDER BY d.key LIMIT p_limit
+        );
+    ELSIF p_state = 'retrying' THEN
         v_keys := ARRAY(
             SELECT DISTINCT d.key FROM delivery d
-            WHERE d.queue_id = v_queue AND d.state >= 3 AND (d.group_id = 0) = (p_state = 'delayed')
-              AND d.key > p_after ORDER BY d.key LIMIT p_limit
+            WHERE d.queue_id = v_queue AND d.state = 3 AND d.key > p_after ORDER BY d.key LIMIT p_limit
         );
     ELSIF p_state = 'unclaimed' THEN
         v_keys := ARRAY(
@@ -55,4 +61,18 @@ BEGIN
         FROM open_deliveries(v_keys, v_now, p_unclaimed_ms) d GROUP BY d.key
     ) o ON o.key = j.key
     WHERE j.queue_id = v_queue AND j.key = ANY (v_keys) ORDER BY j.key;
+    IF p_state IS DISTINCT FROM 'delayed' AND p_state IS NOT NULL OR cardinality(v_keys) >= p_limit THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT
+        v_inbox + i.key * 1000 + u.ord, u.id, u.data, u.priority, i.at, u.metadata, i.at + u.expiry, false,
+        ARRAY[NULL::text], ARRAY['delayed'], i.at + u.delay
+    FROM inbox i CROSS JOIN LATERAL unnest(
+        i.ids, i.data, i.metadata, i.priorities, i.delays, i.expiries
+    ) WITH ORDINALITY u(id, data, metadata, priority, delay, expiry, ord)
+    WHERE i.queue_id = v_queue AND i.key >= (p_after - v_inbox) / 1000 - 1
+      AND v_inbox + i.key * 1000 + u.ord > p_after
+      AND (p_id IS NULL OR u.id = p_id) AND coalesce(i.at + u.expiry > v_now, true)
+    ORDER BY i.key, u.ord LIMIT p_limit;
 END $$;

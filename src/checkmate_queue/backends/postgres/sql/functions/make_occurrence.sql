@@ -28,7 +28,7 @@ BEGIN
     v_stored := store_jobs(
         p_queue, p_now, v_groups, p_schedule.id,
         ARRAY[p_occurrence], ARRAY[p_schedule.data], ARRAY[''::bytea], ARRAY[p_schedule.priority],
-        ARRAY[0::bigint], ARRAY[NULL::bigint], ARRAY[p_schedule.drop_unclaimed], ARRAY['']
+        ARRAY[0::bigint], ARRAY[NULL::bigint], ARRAY[p_schedule.drop_unclaimed], ARRAY[''], NULL
     );
     o_created := v_stored.o_created[1];
     o_keys := v_stored.o_keys;

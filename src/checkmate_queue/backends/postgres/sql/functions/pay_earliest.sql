@@ -9,10 +9,11 @@ BEGIN
         SELECT j.key, j.priority, j.expires_at FROM job j
         WHERE j.queue_id = p_queue AND j.key > p_after AND j.key <= p_upto ORDER BY j.key LIMIT 1000
     ), open AS (
-        SELECT b.key, b.priority, b.expires_at, count(*)::integer AS n FROM batch b
-        JOIN delivery d ON d.key = b.key AND d.group_id > 0
-        WHERE b.expires_at IS NULL OR b.expires_at > p_now
-        GROUP BY b.key, b.priority, b.expires_at
+        SELECT b.key, b.priority, b.expires_at, d.n FROM batch b
+        CROSS JOIN LATERAL (
+            SELECT count(*)::integer AS n FROM delivery d WHERE d.key = b.key AND d.group_id > 0
+        ) d
+        WHERE d.n > 0 AND (b.expires_at IS NULL OR b.expires_at > p_now)
     ), given AS (
         INSERT INTO delivery (key, place, at, expires_at, queue_id, group_id, priority, state)
         SELECT o.key, o.key, p_now, o.expires_at, p_queue, g.id, o.priority, 0

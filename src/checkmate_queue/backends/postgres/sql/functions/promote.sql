@@ -1,4 +1,5 @@
--- Make ready what is due, and end what has expired; returns what ended, and the tallies.
+-- Take in what transactions have committed, make ready what is due, and end what has expired; returns what ended,
+-- and the tallies.
 --
 -- One transaction at a time promotes a queue, so that places follow due times. Others wait until it has
 -- committed, since nothing may start before what is due (J5), and then look whether anything is left to do.
@@ -9,13 +10,9 @@ CREATE OR REPLACE FUNCTION promote(
 DECLARE
     v_due boolean;
     v_late boolean;
-    v_ended record;
+    v_step record;
 BEGIN
-    o_readied := 0;
-    o_more := false;
-    o_keys := '{}';
-    o_outcomes := '{}';
-    o_tallies := '{}';
+    SELECT t.* INTO o_readied, o_more, o_keys, o_outcomes, o_tallies FROM take_in(p_queue, p_now, p_unclaimed_ms) t;
     LOOP
         SELECT
             EXISTS (SELECT FROM delivery d WHERE d.queue_id = p_queue AND d.state >= 3 AND d.at <= p_now),
@@ -28,12 +25,16 @@ BEGIN
         PERFORM await_promotion(p_queue);
     END LOOP;
     IF v_due THEN
-        SELECT r.o_readied, r.o_more, r.o_keys, r.o_outcomes, r.o_tallies
-        INTO o_readied, o_more, o_keys, o_outcomes, o_tallies FROM ready_due(p_queue, p_now) r;
+        v_step := ready_due(p_queue, p_now);
+        o_readied := o_readied + v_step.o_readied;
+        o_more := o_more OR v_step.o_more;
+        o_keys := o_keys || v_step.o_keys;
+        o_outcomes := o_outcomes || v_step.o_outcomes;
+        o_tallies := o_tallies || v_step.o_tallies;
     END IF;
-    v_ended := expire(p_queue, p_now, p_unclaimed_ms);
-    o_more := o_more OR v_ended.o_more;
-    o_keys := o_keys || v_ended.o_keys;
-    o_outcomes := o_outcomes || v_ended.o_outcomes;
-    o_tallies := o_tallies || v_ended.o_tallies;
+    v_step := expire(p_queue, p_now, p_unclaimed_ms);
+    o_more := o_more OR v_step.o_more;
+    o_keys := o_keys || v_step.o_keys;
+    o_outcomes := o_outcomes || v_step.o_outcomes;
+    o_tallies := o_tallies || v_step.o_tallies;
 END $$;

@@ -8,7 +8,7 @@ BEGIN
     IF NOT is_vacant() THEN
         RETURN false;
     END IF;
-    PERFORM fence(NULL, p_successor);
+    PERFORM fence_registry(p_successor);
     INSERT INTO meta (key, value)
     VALUES ('receiving', jsonb_build_object('token', p_token, 'batches', 0, 'admitted', false)::text)
     ON CONFLICT (key) DO UPDATE SET value = excluded.value;

@@ -6,6 +6,7 @@ DECLARE
     v_now bigint := coalesce(p_now, (extract(epoch FROM clock_timestamp()) * 1000)::bigint);
     v_fence text;
 BEGIN
+    PERFORM demand_isolation();
     SELECT q.fence INTO v_fence FROM queue q WHERE q.name = p_queue;
     IF v_fence IS NOT NULL THEN
         RAISE EXCEPTION 'fenced queue' USING ERRCODE = 'CQ002', DETAIL = v_fence;

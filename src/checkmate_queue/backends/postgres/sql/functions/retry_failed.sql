@@ -26,7 +26,10 @@ BEGIN
     END IF;
     PERFORM note_counts(v.o_queue, p_slot, end_late(v.o_queue, v.o_now, p_unclaimed_ms, ARRAY(
         SELECT j.key FROM job j
-        WHERE j.queue_id = v.o_queue AND j.id = p_id AND (j.schedule IS NULL) = (v_job.schedule IS NULL)
+        WHERE j.queue_id = v.o_queue AND j.id = p_id AND j.schedule IS NULL AND v_job.schedule IS NULL
+        UNION ALL
+        SELECT j.key FROM job j
+        WHERE j.queue_id = v.o_queue AND j.id = p_id AND j.schedule IS NOT NULL AND v_job.schedule IS NOT NULL
     )));
     INSERT INTO job (
         key, enqueued_at, queue_id, priority, format, drop_unclaimed, id, data, metadata, token, schedule

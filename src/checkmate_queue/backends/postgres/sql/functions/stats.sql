@@ -1,5 +1,5 @@
 -- See Inspector.stats: one row a group, and one without a name for what is in no group. What dropped groups have
--- not purged yet has expired.
+-- not purged yet has expired; what transactions have committed waits to be taken in, as a delayed job waits.
 CREATE OR REPLACE FUNCTION stats(p_queue text)
 RETURNS TABLE (
     name text, ready bigint, delayed bigint, unclaimed bigint, processing bigint, completed bigint,
@@ -22,6 +22,8 @@ BEGIN
         SELECT
             m.group_id, m.ready, m.delayed, 0, m.processing, m.completed, m.failed, m.expired, m.cancelled
         FROM known k JOIN member m ON m.group_id = k.id
+        UNION ALL
+        SELECT 0, 0, i.jobs, 0, 0, 0, 0, 0, 0 FROM inbox i WHERE i.queue_id = v_queue
     ), summed AS (
         SELECT
             k.id, k.name, k.dropped,

@@ -2,6 +2,7 @@
 -- again until none is left: nobody sees what is half done.
 --   drop:<gid>        the deliveries of a dropped group end; its numbers are settled already
 --   adopt:<gid>,<gid> unclaimed jobs become ready in these groups (G2)
+--   fan:<n>           the jobs in the lists `fan:<n>:<priority>` become ready in the groups in `fan:<n>`
 --   cancel:<n>        the jobs in the set `cancel:<n>` end where they were never claimed (R4, R7)
 --   rename:<from>\n<old>\n<new>   failed entries of a group get its new name, from this number on
 -- include: lib/queue.lua
@@ -109,6 +110,27 @@ local function adopt(list)
   return keys and #keys * #gids or 0
 end
 
+local function fan(number)
+  local key, lists, amount = key_of('fan:' .. number), {}, 0
+  for _, priority in ipairs(call('LRANGE', key .. ':priorities', 0, -1)) do
+    lists[priority] = call('LRANGE', key .. ':' .. priority, 0, -1)
+    amount = amount + #lists[priority]
+  end
+  local gids = call('LPOP', key, math.max(1, math.floor(BATCH / math.max(1, amount)))) or {}
+  for _, gid in ipairs(gids) do
+    for priority, keys in pairs(lists) do
+      writes.push_all(keys, priority, gid)
+    end
+  end
+  if #gids == 0 then
+    for priority in pairs(lists) do
+      call('UNLINK', key .. ':' .. priority)
+    end
+    call('UNLINK', key .. ':priorities')
+  end
+  return #gids * amount
+end
+
 local function cancel(number)
   local keys = call('SPOP', key_of('cancel:' .. number), BATCH)
   for _, key in ipairs(keys) do
@@ -136,7 +158,7 @@ local function rename(rest)
 end
 
 -- each does up to a batch and returns how many records it handled: 0 once there is none
-local doers = {drop = drop, adopt = adopt, cancel = cancel, rename = rename}
+local doers = {drop = drop, adopt = adopt, fan = fan, cancel = cancel, rename = rename}
 
 -- Ends the jobs of a schedule that were never claimed; `number` is like no other's.
 function chores.cancel(schedule_id, number)

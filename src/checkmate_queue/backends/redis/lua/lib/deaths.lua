@@ -71,6 +71,43 @@ function deaths.mark()
   return dropped
 end
 
+-- Whether what the epoch has claimed is still to be handed on: claims of groups that are gone are nobody's.
+local function leaves_claims(epoch, registered)
+  if call('EXISTS', epoch_key(epoch, ':lapsed')) == 1 then
+    return true
+  end
+  for gid in string.gmatch(call('HGET', epoch_key(epoch), 'groups'), '%d+') do
+    if registered[gid] and call('EXISTS', claims_key(epoch, gid)) == 1 then
+      return true
+    end
+  end
+  return false
+end
+
+-- The same where nobody lives to whom claims could be handed on; what leaves none is gone.
+function deaths.reap()
+  local before = call('LLEN', key_of('dying'))
+  deaths.mark()
+  local marked = call('LRANGE', key_of('dying'), before, -1)
+  if #marked == 0 then
+    return
+  end
+  local registered = by_number()
+  for _ = 1, #marked do
+    call('RPOP', key_of('dying'))
+  end
+  for _, epoch in ipairs(marked) do
+    if leaves_claims(epoch, registered) then
+      call('RPUSH', key_of('dying'), epoch)
+    else
+      for gid in string.gmatch(call('HGET', epoch_key(epoch), 'groups'), '%d+') do
+        call('DEL', claims_key(epoch, gid))
+      end
+      call('DEL', epoch_key(epoch))
+    end
+  end
+end
+
 -- One that was cancelled ends instead (L12).
 local function hand_over(key, group, epoch, stall)
   local gid = group.gid

@@ -20,17 +20,19 @@ local moved_jobs = {}
 local known, changed, order, gids = {}, {}, {}, {}
 
 function moved_jobs.plain(at)
-  local amount = tonumber(ARGV[at])
-  local ids, stored = {}, {}
-  for i = 1, amount do
-    local from = at + 3 * i - 2
-    local key = ARGV[from]
-    ids[2 * i - 1], ids[2 * i] = ARGV[from + 1], key
-    stored[2 * i - 1], stored[2 * i] = key, ARGV[from + 2]
+  local ids, stored, from = {}, {}, at + 1
+  for key in string.gmatch(ARGV[at], '%d+') do
+    local record = ARGV[from]
+    local _, _, _, _, _, _, _, id_at, fan_at = job_fields(record)
+    from = from + 1
+    ids[#ids + 1] = string.sub(record, id_at, fan_at - 1)
+    ids[#ids + 1] = key
+    stored[#stored + 1] = key
+    stored[#stored + 1] = record
   end
   send('HSET', key_of('ids'), ids)
   send('HSET', JOBS, stored)
-  return at + 1 + 3 * amount
+  return from
 end
 
 function moved_jobs.special(at)

@@ -30,7 +30,7 @@ function settlements.parse(from, amount)
   for _ = 1, amount do
     local kind = ARGV[from]
     if kind == 'done' then
-      for key in string.gmatch(ARGV[from + 1], '%d+') do
+      for key in string.gmatch(ARGV[from + 1], '%-?%d+') do
         found = found + 1
         kinds[found], keys[found], rests[found] = kind, key, 0
       end

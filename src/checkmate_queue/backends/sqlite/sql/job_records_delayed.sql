@@ -1,9 +1,0 @@
--- Jobs that wait for their start delay, by key. 1: queue, 2: above this key, 3: how many.
-SELECT key, CAST(id AS TEXT), ifnull(CAST(data AS BLOB), x''), state, priority, enqueued_at,
-       ifnull(CAST(metadata AS BLOB), x''), due_at, expires_at, sweep_at
-FROM job
-WHERE key IN (
-  SELECT key FROM job INDEXED BY job_due WHERE queue = ?1 AND due_at IS NOT NULL AND key > ?2
-)
-ORDER BY key
-LIMIT ?3;
