@@ -81,7 +81,7 @@ async def crash_at(server: PostgresServer, moment: tuple[str, int], first: str, 
     manager = QueueManager(places[0].url, patience_seconds=3)
     for plugin in manager.registry.get_plugins():
         manager.registry._plugins[plugin.id] = doomed(plugin, steps)
-    manager._plugin = None
+    manager._resolved = None
     try:
         await survivor.begin()
         await manager.start()
