@@ -88,6 +88,75 @@ async def test_a_process_that_dies_is_replaced(site: Site) -> None:
     assert not any(map(alive, pids(worker)))
 
 
+DYING_ONCE = """
+import os, signal
+from contextlib import asynccontextmanager
+from app import handle
+from checkmate_queue import QueueManager
+
+@asynccontextmanager
+async def lifespan(manager):
+    if not os.path.exists("died"):
+        open("died", "x").close()
+        {death}
+    yield
+
+manager = QueueManager("sqlite:///queue.db", lifespan=lifespan)
+manager.get_queue("work").consumer("workers")(handle)
+"""
+
+POISONED = """
+import os
+from app import note
+from checkmate_queue import QueueManager
+
+manager = QueueManager("sqlite:///queue.db", lease_seconds=1, max_stalls=1)
+
+@manager.get_queue("work").consumer("workers", concurrency=1)
+async def handle(job):
+    note("start", job)
+    if job.id == "poison":
+        os._exit(9)
+"""
+
+
+@pytest.mark.parametrize(
+    ("death", "said"),
+    [
+        ("os._exit(9)", "exit code 9"),
+        ("os._exit(1)", "exit code 1"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "signal SIGKILL"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "signal SIGSEGV"),
+    ],
+)
+async def test_one_that_dies_before_it_is_ready_is_told_of_and_replaced(
+    site: Site, death: str, said: str
+) -> None:
+    site.write("dying.py", DYING_ONCE.format(death=death))
+    with site.worker("--processes", "2", target="dying:manager") as worker:
+        await worker.ready(2)
+        assert worker.said.count(f" ended by itself: {said}; another one starts in 1 s\n") == 1
+        worker.signal(signal.SIGTERM)
+        assert await worker.ended() == 0
+
+
+async def test_a_job_that_kills_its_process_does_not_end_the_worker(site: Site) -> None:
+    """L1: it fails as stalled, and the others are done."""
+    site.write("poisoned.py", POISONED)
+    await enqueue(site, "work", ("poison", 0), ("healthy", 0))
+    with site.worker("--processes", "2", target="poisoned:manager") as worker:
+        await site.until_noted("start", "healthy")
+
+        async def failed() -> bool:
+            return await numbers(site, "work") == (0, 0, 1, 1)
+
+        await wait_until(failed, description="one is done, one has failed", timeout=PATIENCE)
+        assert "ended by itself: exit code 9; another one starts" in worker.said
+        await worker.ready(2)
+        worker.signal(signal.SIGTERM)
+        assert await worker.ended() == 0
+
+
 async def test_processes_drain_when_the_one_above_is_killed(site: Site) -> None:
     with site.worker("--processes", "2") as worker:
         await worker.ready(2)

@@ -212,3 +212,56 @@ manager.get_queue("work").consumer("workers")(handle)
         worker.signal(signal.SIGTERM)
         assert await worker.ended() == 1
     assert "worker: starting life:manager failed: ConnectionError: half open (" in worker.said
+
+
+QUITTING = """
+import asyncio, sys
+from contextlib import asynccontextmanager
+from app import handle
+from checkmate_queue import QueueManager
+
+@asynccontextmanager
+async def lifespan(manager):
+    if {start}:
+        {quit}
+    yield
+    {quit}
+
+manager = QueueManager("sqlite:///queue.db", lifespan=lifespan)
+manager.get_queue("work").consumer("workers")(handle)
+"""
+QUITS = [
+    ("sys.exit(3)", 3, "SystemExit: 3"),
+    ("sys.exit()", 1, "SystemExit"),
+    ("sys.exit('no cache')", 1, "SystemExit: no cache"),
+    ("raise asyncio.CancelledError", 1, "CancelledError"),
+]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(("statement", "code", "said"), QUITS)
+async def test_a_lifespan_that_quits_at_the_start_fails_the_worker(
+    site: Site, processes: int, statement: str, code: int, said: str
+) -> None:
+    site.write("life.py", QUITTING.format(start=True, quit=statement))
+    with site.worker("--processes", str(processes), target="life:manager") as worker:
+        assert await worker.ended() == code
+    where = f"({site.folder / 'life.py'}, line 10)"
+    assert worker.said == f"worker: starting life:manager failed: the lifespan raised {said} {where}\n"
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(("statement", "code", "said"), QUITS)
+async def test_a_lifespan_that_quits_at_the_end_fails_the_worker(
+    site: Site, processes: int, statement: str, code: int, said: str
+) -> None:
+    site.write("life.py", QUITTING.format(start=False, quit=statement))
+    with site.worker("--processes", str(processes), target="life:manager") as worker:
+        await worker.ready(processes)
+        worker.signal(signal.SIGTERM)
+        assert await worker.ended() == code
+    where = f"({site.folder / 'life.py'}, line 12)"
+    line = f"worker: stopping life:manager failed: the lifespan raised {said} {where}\n"
+    assert worker.said.count(line) == processes
+    assert "Traceback" not in worker.said
+    assert "worker: stopped\n" not in worker.said

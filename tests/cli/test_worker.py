@@ -186,6 +186,26 @@ def test_why_it_cannot_start_is_said_in_one_line(site: Site, target: str, text: 
     assert site.run("worker", target, code=1).startswith(f"worker: {said}")
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "queue.consumer('g', concurrency=0)(print)",
+        "queue.consumer('g', retry=7)(print)",
+        "manager.get_queue('')",
+    ],
+)
+def test_what_a_module_says_wrong_is_told_with_its_own_line(site: Site, wrong: str) -> None:
+    """Neither this package's file nor one of Python's is where users find it."""
+    site.write(
+        "other.py",
+        "import contextlib\nfrom checkmate_queue import QueueManager\n"
+        "manager = QueueManager('memory://')\nqueue = manager.get_queue('q')\n"
+        f"with contextlib.ExitStack() as stack:\n    stack.callback(lambda: {wrong})\n",
+    )
+    said = site.run("worker", "other:manager", code=1)
+    assert said.endswith(f" ({site.folder / 'other.py'}, line 6)\n")
+
+
 def test_wrong_options_are_said_in_one_line(site: Site) -> None:
     assert site.run("worker", "app:manager", "--queues", "work,nobody", code=1) == (
         "worker: app:manager declares no consumer of queue 'nobody'; it does of: plain, work\n"

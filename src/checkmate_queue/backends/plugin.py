@@ -147,6 +147,12 @@ class QueuePlugin(ABC, Generic[C]):
         """
         return None
 
+    def check_place(self, config: C) -> None:
+        """Raise `ConfigError` where the storage that is absent can't be made either; makes nothing.
+
+        Asked by a preview of a switch, which changes nothing, where `absence` names a reason.
+        """
+
     def dangers(self, config: C) -> Sequence[str]:
         """What about this config may cost jobs: one sentence each, for `checkmate-queue doctor`."""
         return ()

@@ -19,7 +19,7 @@ from checkmate_queue import (
     SwitchResult,
 )
 from checkmate_queue.backends import discover
-from checkmate_queue.cli.command import Command, say
+from checkmate_queue.cli.command import Command, CommandError, say
 from checkmate_queue.cli.options import Json, Url, Yes
 from checkmate_queue.cli.output import confirmed, console, facts, show, show_json, table
 from checkmate_queue.cli.session import visit
@@ -66,7 +66,7 @@ def list_backends(as_json: Json = False) -> None:
         [p.id, ", ".join(f"{scheme}://" for scheme in p.schemes), p.switchable, p.description]
         for p in plugins
     )
-    show(table(("id", "url", "switchable", "description"), rows))
+    show(table(("id", "url", "switchable", "description"), rows, short=("url",), wraps=True))
 
 
 @app.command("show", cls=Command)
@@ -139,6 +139,11 @@ def switch(
     moved, nothing is changed.
     """
     plugin_id, values = _target(target, config)
+    if not dry_run and discover().get_plugin(plugin_id).in_process:
+        raise CommandError(
+            f"the {plugin_id} backend is the memory of one process: all would be lost with this command; "
+            "have the process that works call manager.set_active_backend instead"
+        )
 
     async def order(manager: QueueManager) -> SwitchResult | SwitchPreview:
         preview = await manager.preview_switch(plugin_id, values)

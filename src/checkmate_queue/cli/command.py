@@ -14,11 +14,16 @@ from checkmate_queue import QueueError
 
 PROGRAM = "checkmate-queue"
 VERBOSE = "--verbose"
+FAILED = 1
 BAD_USAGE = 2
 
 
 class CommandError(Exception):
-    """Why a command can't do what it was asked to, for people."""
+    """Why a command can't do what it was asked to, for people, and its exit code."""
+
+    def __init__(self, message: str, status: int = FAILED) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class CommandFailedError(Exception):
@@ -54,7 +59,7 @@ def execute(app: typer.Typer, arguments: Sequence[str]) -> int:
         if VERBOSE in arguments:
             traceback.print_exception(failed.__cause__)
         say(f"{failed.command}: {explain(failed.__cause__)}")
-        return 1
+        return status_of(failed.__cause__)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         path = PROGRAM if context is None else context.command_path
@@ -62,7 +67,7 @@ def execute(app: typer.Typer, arguments: Sequence[str]) -> int:
         return BAD_USAGE
     except typer.Abort:
         say("nothing was changed")
-        return 1
+        return FAILED
     return status if isinstance(status, int) else 0
 
 
@@ -71,6 +76,11 @@ def explain(error: BaseException) -> str:
     if isinstance(error, (CommandError, QueueError, OSError)):
         return str(error)
     return f"this is a bug: {type(error).__name__}: {error} ({VERBOSE} shows where)"
+
+
+def status_of(error: BaseException) -> int:
+    """The exit code of a command that ended by this error."""
+    return error.status if isinstance(error, CommandError) else FAILED
 
 
 def say(message: str) -> None:

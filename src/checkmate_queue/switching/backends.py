@@ -301,9 +301,7 @@ class Backends:
         if target.is_same_storage(await self._present()):
             return SwitchPreview(0, 0, ("The config is for the same storage: nothing moves",))
         plan.begin(document, stored, "", "", "")
-        async with self._borrowed(stored) as new:
-            if not await new.is_vacant():
-                raise BackendSwitchError(f"The {plugin_id} backend is not empty; name an empty one")
+        await self._check_vacant(target, stored)
         store = self._store
         stats = {queue: await store.stats(queue) for queue in await store.queues()}
         plan.check_capacity(stats, target.config.max_queue_size)
@@ -312,6 +310,15 @@ class Backends:
             jobs += await _count_jobs(store, queue)
             schedules += await _count_schedules(store, queue)
         return SwitchPreview(jobs, schedules, _warnings(sum(each.processing for each in stats.values())))
+
+    async def _check_vacant(self, target: Place, stored: StoredConfig) -> None:
+        """Raise where a switch would find no vacant storage, and could make none; makes none itself."""
+        if target.plugin.absence(target.config) is not None:
+            target.plugin.check_place(target.config)
+            return
+        async with self._borrowed(stored) as new:
+            if not await new.is_vacant():
+                raise BackendSwitchError(f"The {target.plugin.id} backend is not empty; name an empty one")
 
     async def switch(self, plugin_id: str, values: Mapping[str, Any]) -> SwitchResult:
         """Move everything to another backend; see `QueueManager.set_active_backend`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -10,6 +11,7 @@ from urllib.parse import SplitResult, unquote
 from pydantic import Field
 
 from checkmate_queue.backends.plugin import BackendConfig, QueuePlugin
+from checkmate_queue.backends.sqlite.connection import check_path
 from checkmate_queue.backends.sqlite.mounts import network_file_system
 from checkmate_queue.backends.sqlite.store import SqliteStore
 from checkmate_queue.core.errors import ConfigError
@@ -61,6 +63,11 @@ class SqlitePlugin(QueuePlugin[SqliteConfig]):
         except OSError:
             return None  # it may be there, for others; opening says so
         return None
+
+    def check_place(self, config: SqliteConfig) -> None:
+        folder = Path(check_path(config.path)).absolute().parent
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise ConfigError(f"The folder '{folder}' can't be written to; name another path.")
 
     def dangers(self, config: SqliteConfig) -> Sequence[str]:
         network = network_file_system(Path(config.path))

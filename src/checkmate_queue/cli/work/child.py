@@ -17,6 +17,7 @@ from checkmate_queue.cli.work.health import ConsumerHealth
 from checkmate_queue.cli.work.plan import Plan
 
 MODULE = "checkmate_queue.cli.work.process"
+LAST_WORDS_SECONDS = 1.0
 
 
 class Child:
@@ -24,6 +25,7 @@ class Child:
 
     def __init__(self, process: Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.lease_seconds = 0.0
+        self.gave_up = False
         self._process = process
         self._writer = writer
         self._started = asyncio.Event()
@@ -57,13 +59,16 @@ class Child:
         return time.monotonic() - self._born
 
     async def started(self) -> bool:
-        """Wait until it works, or has ended without having worked."""
+        """Wait until it works, or has ended without having worked; `gave_up`: whether it said why."""
         waits = [asyncio.ensure_future(self._started.wait()), asyncio.ensure_future(self._process.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
+        if not self._started.is_set():
+            # What it said last; a process that a handler has forked may keep the line open.
+            await asyncio.wait([self._listening], timeout=LAST_WORDS_SECONDS)
         return self._started.is_set()
 
     async def ended(self) -> None:
@@ -83,14 +88,20 @@ class Child:
             self._process.kill()
 
     @property
+    def status(self) -> int:
+        """Its exit code; below 0 for the signal that it died of."""
+        code = self._process.returncode
+        assert code is not None
+        return code
+
+    @property
     def failed(self) -> bool:
         """Whether it has ended, and not well."""
         return bool(self._process.returncode)
 
     def obituary(self) -> str:
         """How it ended."""
-        code = self._process.returncode
-        assert code is not None
+        code = self.status
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
     def health(self) -> list[ConsumerHealth]:
@@ -106,6 +117,9 @@ class Child:
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         async for line in reader:
             report: dict[str, Any] = json.loads(line)
+            if report.get("gave_up"):
+                self.gave_up = True
+                continue
             self._consumers = [(queue, group, seconds) for queue, group, seconds in report["consumers"]]
             self.lease_seconds = report["lease_seconds"]
             self._heard = time.monotonic()

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
+import sysconfig
 import traceback
 from pathlib import Path
 from types import ModuleType
 
+import checkmate_queue
 from checkmate_queue import QueueManager
 from checkmate_queue.cli.command import CommandError
 from checkmate_queue.cli.work.plan import Plan
+
+PACKAGE = f"{Path(checkmate_queue.__file__).parent}{os.sep}"
+STANDARD_LIBRARY = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib"))
+PACKAGES = frozenset(("site-packages", "dist-packages"))
+"""Folders for what was installed, which may lie within the standard library's."""
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
@@ -58,12 +66,19 @@ def _broken(name: str, error: BaseException) -> CommandError:
 
 def described(error: BaseException) -> str:
     """What users' code raised, and where."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename.endswith(".py") and frame.filename != __file__]
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if each.filename.endswith(".py")]
+    own = [frame for frame in frames if not _is_ours(frame.filename)]
     where = (
         f" ({own[-1].filename}, line {own[-1].lineno})" if own and not isinstance(error, SyntaxError) else ""
     )
-    return f"{type(error).__name__}: {error}{where}"
+    return f"{type(error).__name__}: {error}".removesuffix(": ") + where
+
+
+def _is_ours(file: str) -> bool:
+    """Whether it is part of this package, or of Python: users look for their mistake in neither."""
+    if PACKAGES.intersection(Path(file).parts):
+        return file.startswith(PACKAGE)
+    return file.startswith((PACKAGE, *STANDARD_LIBRARY))
 
 
 def _named(module: ModuleType, name: str) -> QueueManager:

@@ -12,13 +12,13 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from checkmate_queue import QueueError, QueueManager
-from checkmate_queue.cli.command import CommandError, explain, say
+from checkmate_queue.cli.command import FAILED, CommandError, explain, say, status_of
 from checkmate_queue.cli.work.health import ConsumerHealth, Health, HealthServer
 from checkmate_queue.cli.work.loading import check_consuming, described, load_manager
 from checkmate_queue.cli.work.plan import Plan
@@ -26,7 +26,6 @@ from checkmate_queue.cli.work.signals import be_deaf_in_the_end, hear
 from checkmate_queue.cli.work.wishes import Wishes, either
 
 REPORT_SECONDS = 1.0
-FAILED = 1
 
 
 async def work(manager: QueueManager, plan: Plan, wishes: Wishes, on_start: Callable[[], None]) -> bool:
@@ -34,7 +33,7 @@ async def work(manager: QueueManager, plan: Plan, wishes: Wishes, on_start: Call
 
     Raises what keeps the worker from starting.
     """
-    starting = asyncio.ensure_future(manager.start(queues=plan.queues))
+    starting = asyncio.ensure_future(_contained(manager.start(queues=plan.queues)))
     await either(starting, wishes.drain)
     ready = starting.done()
     if not ready:
@@ -47,7 +46,7 @@ async def work(manager: QueueManager, plan: Plan, wishes: Wishes, on_start: Call
         if ready:
             check_consuming(manager, plan)
     except BaseException:
-        await manager.shutdown(timeout=0)
+        await _contained(manager.shutdown(timeout=0))
         raise
     if ready:
         on_start()
@@ -63,11 +62,11 @@ async def _started(starting: asyncio.Future[None], plan: Plan) -> None:
     except QueueError:
         raise
     except Exception as error:  # Of the lifespan.
-        raise CommandError(f"starting {plan.target} failed: {described(error)}") from error
+        raise _failure("starting", plan, error) from error
 
 
 async def _stopped(manager: QueueManager, plan: Plan, wishes: Wishes) -> bool:
-    draining = asyncio.ensure_future(manager.shutdown())
+    draining = asyncio.ensure_future(_contained(manager.shutdown()))
     await either(draining, wishes.cancel)
     drained = draining.done()
     try:
@@ -78,11 +77,42 @@ async def _stopped(manager: QueueManager, plan: Plan, wishes: Wishes) -> bool:
         if not draining.cancelled():
             await draining
     except Exception as error:  # Of the lifespan.
-        failure = CommandError(f"stopping {plan.target} failed: {described(error)}")
+        failure = _failure("stopping", plan, error)
         if drained:
             raise failure from error
         complain(failure, plan)  # And go on: what was given back may still run on a thread.
     return drained
+
+
+class _LifespanQuit(Exception):
+    """Its cause, raised by a lifespan, would end the event loop, or pass for a cancellation of ours."""
+
+
+async def _contained(call: Coroutine[Any, Any, None]) -> None:
+    """Make the call, in a task of its own; raises `_LifespanQuit`."""
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    try:
+        await call
+    except SystemExit as error:
+        raise _LifespanQuit from error
+    except asyncio.CancelledError as error:
+        if task.cancelling() > before:
+            raise
+        raise _LifespanQuit from error
+
+
+def _failure(step: str, plan: Plan, error: Exception) -> CommandError:
+    cause = error.__cause__
+    if not isinstance(error, _LifespanQuit) or cause is None:
+        return CommandError(f"{step} {plan.target} failed: {described(error)}")
+    code = cause.code if isinstance(cause, SystemExit) else None
+    # A shell sees the lowest eight bits.
+    status = code % 256 if isinstance(code, int) else 0
+    return CommandError(
+        f"{step} {plan.target} failed: the lifespan raised {described(cause)}", status or FAILED
+    )
 
 
 def complain(error: Exception, plan: Plan) -> None:
@@ -226,11 +256,15 @@ def main() -> None:
     plan = Plan.load(text)
     be_deaf_in_the_end()
     os.set_inheritable(int(descriptor), False)
+    link = socket.socket(fileno=int(descriptor))
+    last_words = link.dup()  # The loop closes the other one.
     try:
-        drained = asyncio.run(work_below(plan, socket.socket(fileno=int(descriptor))))
+        drained = asyncio.run(work_below(plan, link))
     except Exception as error:
         complain(error, plan)
-        sys.exit(FAILED)
+        with suppress(OSError):
+            last_words.sendall(json.dumps({"gave_up": True}).encode() + b"\n")
+        sys.exit(status_of(error))
     if not drained:
         leave(0)
 

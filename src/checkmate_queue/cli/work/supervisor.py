@@ -8,12 +8,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal
 
-from checkmate_queue.cli.command import say
+from checkmate_queue.cli.command import FAILED, say
 from checkmate_queue.cli.work.changes import code_files, first_change
 from checkmate_queue.cli.work.child import Child
 from checkmate_queue.cli.work.health import ConsumerHealth, Health, HealthServer
 from checkmate_queue.cli.work.plan import Plan
-from checkmate_queue.cli.work.process import FAILED, announce_stop
+from checkmate_queue.cli.work.process import announce_stop
 from checkmate_queue.cli.work.wishes import Wishes, either
 
 NO_PAUSE = 0.0
@@ -42,11 +42,16 @@ class Team:
         self._keepers: list[asyncio.Task[None]] = []
         self._ending = asyncio.Event()
         self._last: dict[int, Child] = {}
+        self.status = FAILED
 
     async def begin(self) -> bool:
-        """Start them, the first one alone, so that what is wrong is said once; False where it can't start."""
+        """Start them, the first one alone, so that what is wrong is said once; False where it can't start.
+
+        One that dies without having said why is replaced as at any other time: that may be a job's fault.
+        """
         first = await self._spawn(1)
-        if not await first.started():
+        if not await first.started() and first.gave_up:
+            self.status = first.status
             return False
         self._keepers = [asyncio.create_task(self._keep(1, first))]
         self._keepers += [asyncio.create_task(self._keep(n)) for n in range(2, self._size + 1)]
@@ -71,7 +76,10 @@ class Team:
         return Ending.KILLED
 
     def failures(self) -> list[str]:
-        """Those that did not end well when the team ended."""
+        """Those that did not end well when the team ended; `status` is their exit code, if they agree."""
+        codes = {child.status for child in self._last.values() if child.failed}
+        if len(codes) == 1:
+            self.status = max(*codes, FAILED)
         return [
             f"process {number} (pid {child.pid}): {child.obituary()}"
             for number, child in sorted(self._last.items())
@@ -146,7 +154,7 @@ class Supervisor:
         beginning = asyncio.ensure_future(self._team.begin())
         await either(beginning, self._wishes.drain)
         if beginning.done() and not beginning.result() and not self._wishes.drain.is_set():
-            return FAILED
+            return self._team.status
         self._begun = True
         await self._wishes.drain.wait()
         return await self._stop(beginning)
@@ -182,7 +190,7 @@ class Supervisor:
         failures = self._team.failures()
         if ending is Ending.DRAINED and failures:
             say(f"worker: stopped, but not well: {', '.join(failures)}")
-            return FAILED
+            return self._team.status
         say(ending.value)
         return self._wishes.status(drained=ending is Ending.DRAINED)
 
