@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shlex
 import subprocess
 from datetime import datetime
@@ -261,7 +262,7 @@ async def test_the_doctor_names_dangerous_settings_and_what_does_not_open(site: 
         (("stats",), "stats: there is no file '"),
         (("jobs", "list", "work", "--url", "sqlite:///slip.db"), "jobs list: there is no file '"),
         (("stats", "--url", "nonsense"), "stats: 'nonsense' is no URL; "),
-        (("stats", "--url", "postgresql://x"), "stats: No registered plugin takes 'postgresql://'"),
+        (("stats", "--url", "amqp://x"), "stats: No registered plugin takes 'amqp://'"),
         (("enqueue", "q", "1", "--id", "a\nb"), "enqueue: job_id 'a\\nb' holds '\\n'"),
     ],
 )
@@ -301,6 +302,10 @@ def test_who_means_memory_is_told_that_it_ends_with_the_command(
 @pytest.mark.parametrize(
     ("line", "said"),
     [
+        (
+            f"enqueue q {'[' * 100_000}",
+            "checkmate-queue enqueue: Invalid value for DATA: JSON that is nested",
+        ),
         ("enqueue q {", "checkmate-queue enqueue: Invalid value for DATA: not JSON: "),
         (
             "enqueue q 1 --metadata x",
@@ -358,3 +363,22 @@ def test_alone_it_shows_its_commands(site: Site) -> None:
     assert shown == site.run("--help")
     for command in ("worker", "enqueue", "stats", "jobs", "failed", "recurring", "groups", "doctor", "demo"):
         assert f"\n  {command} " in shown
+
+
+async def test_what_failed_first_is_retried_first(site: Site) -> None:
+    await fail(site, "first", "second", "third")
+    await site.call("failed", "retry", "work", "--all", "--yes")
+    assert [job["id"] for job in await site.call_json("jobs", "list", "work")] == ["first", "second", "third"]
+
+
+def test_an_encoding_that_lacks_a_character_is_no_bug(site: Site) -> None:
+    site.run("enqueue", "ärger", "1")
+    done = subprocess.run(
+        [str(PROGRAM), "stats", "--url", site.url],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\xe4rger" in done.stdout

@@ -67,6 +67,8 @@ def _parsed(text: str) -> Any:
         raise typer.BadParameter(
             f"not JSON: {error} (a string needs its quotes: '\"text\"')", param_hint="DATA"
         ) from None
+    except RecursionError:
+        raise typer.BadParameter("JSON that is nested too deep to be read", param_hint="DATA") from None
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -160,7 +160,7 @@ def _in_bulk(
     verb: str,
     treat: Callable[[Queue[Any], str], Awaitable[int | None]],
 ) -> dict[str, int | None]:
-    """Treat each id, behind a progress bar, after asking; what came of each."""
+    """Treat each id, behind a progress bar, after asking; what came of each; of all, the oldest first."""
     if bool(ids) == everything:
         raise typer.BadParameter("give either ids or --all", param_hint="ID")
 
@@ -169,7 +169,8 @@ def _in_bulk(
         if ids:
             chosen = dict.fromkeys(ids)
         else:
-            chosen = {entry.job_id: None async for entry in _entries(jobs, group)}
+            newest_first = [entry.job_id async for entry in _entries(jobs, group)]
+            chosen = dict.fromkeys(reversed(newest_first))
             if not chosen:
                 return {}
             confirmed(f"{verb} {counted(len(chosen), 'failed job', 'failed jobs')} of queue {queue!r}?", yes)

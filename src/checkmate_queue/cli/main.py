@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import io
 import signal
 import sys
 from typing import Annotated
@@ -35,6 +36,11 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # What a terminal's encoding lacks is no reason to end.
     sys.exit(execute(app, sys.argv[1:]))
 
 
