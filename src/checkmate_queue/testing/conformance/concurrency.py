@@ -197,6 +197,25 @@ class Concurrency(Theme):
         assert sorted(await worker.drain()) == sorted(names)
         assert all(added.created for added in await h.add(*names))
 
+    @needs("drop_group", "groups")
+    async def test_ids_of_a_group_that_is_being_dropped(self, h: Harness) -> None:
+        """J7, G4: what a dropped group leaves behind holds no id, however long it takes to clear away."""
+        sides = await self.both(h)
+        worker, leaving = await h.worker("w", GROUP), await h.worker("leaving", "gone")
+        names = [f"job {number}" for number in range(2500)]
+        for first in range(0, len(names), 500):
+            await h.add(*names[first : first + 500])
+        assert sorted(await worker.drain()) == sorted(names)
+        await leaving.leave()
+        dropping = asyncio.ensure_future(sides[1].store.drop_group(h.queue, "gone"))
+        while "gone" in [group.name for group in await h.store.groups(h.queue)]:
+            await asyncio.sleep(0)
+        again = names[::-125]
+        answers = [added for name in again for added in await h.add(name)]
+        assert await dropping
+        assert [added.id for added in answers if added.created] == again
+        assert sorted(await worker.drain()) == sorted(again)
+
     @needs("save_setting", "load_setting")
     async def test_one_of_many_settings_wins(self, h: Harness) -> None:
         """B6: of writers that expect the same version one wins."""

@@ -1,7 +1,7 @@
 -- Store the jobs of one unit, or of several where none can be refused.
 --
--- o_created says for each job whether it is the caller's. A living job that has expired unclaimed gives way
--- first (J9), so that places follow the order given.
+-- o_created says for each job whether it is the caller's. A living job that has expired unclaimed, or
+-- that only dropped groups have, gives way first (J9, G4), so that places follow the order given.
 CREATE OR REPLACE FUNCTION add_unit(
     p_queue integer, p_now bigint, p_unclaimed_ms bigint, p_groups integer[],
     p_ids text[], p_data bytea[], p_metadata bytea[], p_priorities integer[], p_delays bigint[],
@@ -11,7 +11,9 @@ CREATE OR REPLACE FUNCTION add_unit(
 DECLARE
     v_late tally[] := '{}';
 BEGIN
-    IF has_late(p_queue, p_now, p_unclaimed_ms) THEN
+    IF has_late(p_queue, p_now, p_unclaimed_ms)
+        OR EXISTS (SELECT FROM consumer_group g WHERE g.queue_id = p_queue AND g.dropped)
+    THEN
         v_late := end_late(p_queue, p_now, p_unclaimed_ms, ARRAY(
             SELECT j.key FROM job j WHERE j.queue_id = p_queue AND j.id = ANY (p_ids) AND j.schedule IS NULL
         ));

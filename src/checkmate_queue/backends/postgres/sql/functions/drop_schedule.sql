@@ -10,7 +10,8 @@ BEGIN
     DELETE FROM schedule s WHERE s.queue_id = v.o_queue AND s.id = p_id;
     o_known := FOUND;
     IF o_known THEN
-        DELETE FROM outcome o WHERE o.queue_id = v.o_queue AND o.schedule = p_id;
         PERFORM note_counts(v.o_queue, p_slot, cancel_waiting(v.o_queue, v.o_now, p_unclaimed_ms, p_id));
+        -- Last, as where deliveries end.
+        DELETE FROM outcome o WHERE o.queue_id = v.o_queue AND o.schedule = p_id;
     END IF;
 END $$;
