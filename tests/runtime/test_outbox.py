@@ -9,7 +9,7 @@ import pytest
 
 from checkmate_queue.core.errors import BackendUnavailableError, QueueFullError
 from checkmate_queue.core.model import Added, NewJob, QueueFull
-from checkmate_queue.runtime.outbox import Outbox
+from checkmate_queue.runtime.outbox import BATCH_BYTES, Outbox
 
 
 class Engine:
@@ -59,6 +59,15 @@ async def test_batches_are_bounded() -> None:
     outbox = Outbox(engine, "q", 1)
     await asyncio.gather(*(outbox.put(unit(*map(str, range(100)))) for _ in range(25)))
     assert engine.batches == [1, 10, 10, 4]
+
+
+async def test_batches_are_bounded_in_bytes() -> None:
+    """A unit that is larger travels alone."""
+    engine = Engine(prompt=False)
+    outbox = Outbox(engine, "q", 1)
+    sizes = [BATCH_BYTES // 2, BATCH_BYTES // 2, 1, BATCH_BYTES * 2, 1, 1]
+    await asyncio.gather(*(outbox.put([NewJob("j", b" " * size)]) for size in (1, *sizes)))
+    assert engine.batches == [1, 2, 2, 2]
 
 
 async def test_a_producer_without_pause_lets_others_run() -> None:

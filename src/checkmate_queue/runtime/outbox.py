@@ -15,6 +15,9 @@ Unit: TypeAlias = Sequence[NewJob]
 Answer: TypeAlias = list[Added] | QueueFull
 
 
+BATCH_BYTES = 4 * 1024 * 1024
+"""A batch ends with the unit whose payloads bring it to this: no call should outlast a caller's patience."""
+
 LONGEST_TURN_SECONDS = 0.002
 """How long one task may enqueue one job after another before others of its loop get their turn."""
 
@@ -109,9 +112,11 @@ class Outbox:
             self._go_on()
 
     def _take(self) -> list[tuple[Unit, asyncio.Future[Answer]]]:
-        jobs = count = 0
-        while count < len(self._waiting) and jobs < BATCH:
-            jobs += len(self._waiting[count][0])
+        jobs = size = count = 0
+        while count < len(self._waiting) and jobs < BATCH and size < BATCH_BYTES:
+            unit = self._waiting[count][0]
+            jobs += len(unit)
+            size += sum(len(job.data) for job in unit)
             count += 1
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
         return batch
