@@ -208,7 +208,7 @@ class Concurrency(Theme):
         assert sorted(await worker.drain()) == sorted(names)
         await leaving.leave()
         dropping = asyncio.ensure_future(sides[1].store.drop_group(h.queue, "gone"))
-        while "gone" in [group.name for group in await h.store.groups(h.queue)]:
+        while "gone" in [group.name for group in await h.store.groups(h.queue)]:  # noqa: ASYNC110
             await asyncio.sleep(0)
         again = names[::-125]
         answers = [added for name in again for added in await h.add(name)]
