@@ -3,7 +3,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
-PYTEST_WORKERS ?= 2
+PYTEST_WORKERS ?= 3
+# Whose long tests may run at the same time: their clock travels, or they wait more than they work.
+SIDE_BY_SIDE := tests/conformance tests/system tests/examples tests/model
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-full check bench docs fix clean
@@ -19,7 +21,8 @@ test: $(STAMP) ## Run the tests, except the long ones, with coverage (under 10 m
 
 test-full: $(STAMP) ## Run the long tests: chaos, soak, long histories (up to 45 minutes)
 	$(BIN)/python -m tests.servers.debian
-	$(BIN)/pytest -m full --timeout=900 --session-timeout=2700 $(ARGS)
+	$(BIN)/pytest -m full -n $(PYTEST_WORKERS) --timeout=900 --session-timeout=1500 $(ARGS) $(SIDE_BY_SIDE)
+	$(BIN)/pytest -m full --timeout=900 --session-timeout=1500 $(ARGS) $(addprefix --ignore=,$(SIDE_BY_SIDE))
 
 check: $(STAMP) ## Check format, lint, types and import directions
 	$(BIN)/ruff format --check .

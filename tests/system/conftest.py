@@ -1,6 +1,6 @@
 """Each test of the public interface runs on every backend, and leaves nothing behind.
 
-On PostgreSQL with `make test-full`.
+On Redis and PostgreSQL with `make test-full`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.import_plugin("tests.servers.valkey")
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis", pytest.param("postgres", marks=pytest.mark.full)])
+SERVERS = [pytest.param(name, marks=pytest.mark.full) for name in ("redis", "postgres")]
+
+
+@pytest.fixture(params=["memory", "sqlite", *SERVERS])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     """An empty storage."""
     fixture = {"redis": "tidy_redis_storage", "postgres": "postgres_storage"}.get(request.param)
