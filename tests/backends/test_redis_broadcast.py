@@ -154,4 +154,4 @@ async def test_dead_worker_of_a_durable_group_is_left_to_who_comes(
     worker = await store.join(QUEUE, "w", [GroupJoin("durable")], LEASE)
     (lapsed,) = (await store.tick(worker)).lapsed
     assert (lapsed.group, lapsed.claim.job_id, lapsed.claim.stalls) == ("durable", "a", 1)
-    assert [key for key in await redis_storage.keys() if "epoch:1" in key] == []
+    assert [key for key in await redis_storage.keys() if f"epoch:{dead.number}" in key] == []

@@ -202,9 +202,13 @@ async def test_a_worker_whose_clock_is_an_hour_off(url: str, shift: int) -> None
         names = sorted(what for what, _ in ran)
         assert names == ["delayed", "long", *["tick"] * (len(names) - 2)]
         assert 4 <= names.count("tick") <= 10
-        await wait_until(lambda: sorted(others) == names, description="the others have run the same")
+        # A last tick may have come when that worker had stopped.
+        await wait_until(
+            lambda: Counter(others) >= Counter(names), description="the others have run the same"
+        )
+        assert len(others) <= len(names) + 1
         stats = await queue.get_stats()
-        assert stats.completed == 2 * len(names)
+        assert stats.completed == len(names) + len(others)
         assert stats.expired + stats.failed + stats.delayed == 0
 
 

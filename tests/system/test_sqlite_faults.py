@@ -89,10 +89,9 @@ async def test_damaged_pages_are_met_by_whoever_reads_them(path: Path) -> None:
     for page in range(20, len(content) // 4096):
         content[page * 4096 : page * 4096 + 2000] = b"\xaa" * 2000
     path.write_bytes(content)
-    async with QueueManager(f"sqlite:///{path}", patience_seconds=0.1) as manager:
-        queue = manager.get_queue("q")
-        with pytest.raises(BackendUnavailableError, match="damaged"):
-            await queue.list_jobs(limit=10_000)
+    with pytest.raises(BackendUnavailableError, match="damaged"):
+        async with QueueManager(f"sqlite:///{path}", patience_seconds=0.1) as manager:
+            await manager.get_queue("q").list_jobs(limit=10_000)
 
 
 async def test_a_file_that_vanishes(path: Path, short_stops: None) -> None:

@@ -28,6 +28,8 @@ from tests.servers.postgres import PostgresStorage
 from tests.servers.redis_storage import RedisStorage
 from tests.system.places import Places
 
+PRODUCERS = 3
+
 Started = Callable[..., Awaitable[QueueManager]]
 
 
@@ -97,7 +99,9 @@ class Work:
     async def produce(self, name: str) -> int:
         count = 0
         while not self.stopping.is_set():
-            await wait_until(partial(self._done_more_than, count - 500), description="jobs are done")
+            await wait_until(
+                partial(self._done_more_than, PRODUCERS * count - 500), description="jobs are done"
+            )
             await self.queue.enqueue(name, job_id=f"{name}:{count}")
             count += 1
         return count
@@ -112,7 +116,7 @@ class Work:
         await self.queue.enqueue("later", start_delay=3600, job_id="later")
         await self.queue.enqueue("long", job_id="long")
         await self.began.wait()
-        return [asyncio.create_task(self.produce(f"{number}")) for number in range(3)]
+        return [asyncio.create_task(self.produce(f"{number}")) for number in range(PRODUCERS)]
 
     async def more_is_done(self) -> None:
         """Wait until it goes on."""
