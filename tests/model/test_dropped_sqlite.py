@@ -9,6 +9,7 @@ from tests.model.profiles import long_histories, short_histories
 from tests.model.storages import SqliteStorage
 
 
+@pytest.mark.full
 def test_short_histories_with_lost_answers() -> None:
     """Repeated calls do no harm, and all that was accepted comes to its end."""
     short_histories(DroppingMachine, SqliteStorage, examples=30)

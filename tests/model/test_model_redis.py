@@ -13,7 +13,9 @@ from tests.model.world import World
 
 pytest_plugins = ["tests.servers.valkey"]
 
-machines = pytest.mark.parametrize("machine", [QueueMachine, DroppingMachine])
+machines = pytest.mark.parametrize(
+    "machine", [QueueMachine, pytest.param(DroppingMachine, marks=pytest.mark.full)]
+)
 
 
 @machines

@@ -73,6 +73,7 @@ class ProxyConformance(Conformance, verbs=ALL_VERBS):
     __test__ = False
 
 
+@pytest.mark.full
 class TestBeforeASwitch(ProxyConformance):
     """Before the first switch."""
 
