@@ -127,7 +127,7 @@ async def test_an_abandoned_group_is_announced_and_dropped(
         travel(clock, queue, day / 4)
         await stays.calls(count)
         groups = (await queue.get_stats()).groups
-        # A call that is under way when the clock travels looks like a clock set back, and counts a step twice.
+        # A call under way when the clock travels looks like a clock set back, and counts a step twice.
         assert ("leaves" in groups) or count >= 5
 
     async def dropped() -> bool:
