@@ -16,6 +16,7 @@ from checkmate_queue.core.model import (
     QueueStats,
     WorkerRecord,
 )
+from checkmate_queue.core.statistics import queue_stats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,20 +29,15 @@ if TYPE_CHECKING:
 def stats_of(queue: QueueState, now: Millis) -> QueueStats:
     """See `Inspector.stats`."""
     groups = {group.name: _group_stats(group, now) for group in queue.groups.values()}
-    each = groups.values()
-    ages = [group.oldest_pending_seconds for group in each if group.oldest_pending_seconds is not None]
-    return QueueStats(
-        pending=sum(group.pending for group in each),
-        delayed=queue.delayed + sum(group.delayed for group in each),
+    ended = queue.ended
+    return queue_stats(
+        groups,
+        delayed=queue.delayed,
         unclaimed=len(queue.unclaimed),
-        processing=sum(group.processing for group in each),
-        completed=queue.ended["completed"] + sum(group.completed for group in each),
-        failed=queue.ended["failed"] + sum(group.failed for group in each),
-        expired=queue.ended["expired"] + sum(group.expired for group in each),
-        cancelled=queue.ended["cancelled"] + sum(group.cancelled for group in each),
-        consumer_groups=len(groups),
-        oldest_pending_seconds=max(ages, default=None),
-        groups=groups,
+        completed=ended["completed"],
+        failed=ended["failed"],
+        expired=ended["expired"],
+        cancelled=ended["cancelled"],
     )
 
 

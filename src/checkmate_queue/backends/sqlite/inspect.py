@@ -18,6 +18,7 @@ from checkmate_queue.core.model import (
     QueueStats,
     WorkerRecord,
 )
+from checkmate_queue.core.statistics import queue_stats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,20 +54,14 @@ def stats(tx: Transaction, queue: str) -> QueueStats:
     groups = {
         name: _group_stats(tx, group, numbers, now) for group, name, *numbers in tx.all("group_stats", (id_,))
     }
-    each = groups.values()
-    ages = [group.oldest_pending_seconds for group in each if group.oldest_pending_seconds is not None]
-    return QueueStats(
-        pending=sum(group.pending for group in each),
-        delayed=delayed + sum(group.delayed for group in each),
+    return queue_stats(
+        groups,
+        delayed=delayed,
         unclaimed=unclaimed,
-        processing=sum(group.processing for group in each),
-        completed=completed + sum(group.completed for group in each),
-        failed=failed + sum(group.failed for group in each),
-        expired=expired + sum(group.expired for group in each),
-        cancelled=cancelled + sum(group.cancelled for group in each),
-        consumer_groups=len(groups),
-        oldest_pending_seconds=max(ages, default=None),
-        groups=groups,
+        completed=completed,
+        failed=failed,
+        expired=expired,
+        cancelled=cancelled,
     )
 
 
