@@ -68,7 +68,7 @@ async def test_nothing_is_lost_when_workers_die_and_connections_are_cut(
 ) -> None:
     """G7, L2: at least once, and again only what was running at a kill."""
     crew.url = postgres_storage.manager_url
-    working = asyncio.create_task(crash(crew, jobs=2_000, most_kills=3))
+    working = asyncio.create_task(crash(crew, jobs=2_000, kills=3))
     await wait_until(lambda: crew.killed, description="a worker was killed", timeout=60)
     assert await cut_all(postgres_storage.url, crew) > 0
     await working
@@ -81,7 +81,7 @@ async def test_nothing_is_lost_in_twenty_thousand_jobs_with_every_fault(crew: Cr
     with servers.running() as server:
         url = server.get_uri()
         crew.url = url
-        working = asyncio.create_task(crash(crew, jobs=20_000, most_kills=1_000))
+        working = asyncio.create_task(crash(crew, jobs=20_000))
         for deaths in (1, 3):
             await wait_until(lambda: len(crew.killed) >= deaths, description="kills", timeout=120)  # noqa: B023
             assert await cut_all(url, crew) > 0
