@@ -361,7 +361,10 @@ class Inspector(Protocol):
     async def failed(
         self, queue: str, group: str | None = None, after: str = "", limit: int = 100
     ) -> list[FailedRecord]:
-        """Failed entries, the newest first; `after` is the `entry_id` of the last one of the page before."""
+        """Failed entries, the newest first; `after` is the `entry_id` of the last one of the page before.
+
+        Raises `InvalidArgumentError` for an `after` that no entry could have.
+        """
 
     async def groups(self, queue: str) -> list[GroupRecord]:
         """Registered groups by name."""

@@ -17,6 +17,7 @@ MAX_METADATA_BYTES = 8192
 
 # Control characters (C0, DEL, C1) and lone surrogates.
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_ENTRY_ID = re.compile("[0-9]{1,18}")
 
 
 def check_name(kind: str, value: object, max_bytes: int = MAX_ID_BYTES) -> str:
@@ -35,6 +36,17 @@ def check_name(kind: str, value: object, max_bytes: int = MAX_ID_BYTES) -> str:
         )
     # A plain str of the text that was checked, whatever subclass came in.
     return value if type(value) is str else str.__str__(value)
+
+
+def entry_number(after: str) -> int | None:
+    """The number in the `entry_id` of a failed entry where a page starts; None for the first page."""
+    if not after:
+        return None
+    if not _ENTRY_ID.fullmatch(after):
+        raise InvalidArgumentError(
+            f"after must be the entry_id of a failed entry, as a listing shows it, not {excerpt(after)}"
+        )
+    return int(after)
 
 
 def check_priority(value: object) -> int:

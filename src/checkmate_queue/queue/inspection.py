@@ -77,7 +77,8 @@ class Inspection(QueueBase[T]):
     ) -> list[FailedJob]:
         """Failed entries, the newest first (F4).
 
-        `after` is the last `entry_id` of the page before; `limit` is from 1 to 10,000.
+        `after` is the last `entry_id` of the page before; `limit` is from 1 to 10,000. Raises
+        `InvalidArgumentError` for an `after` that is no entry's id.
         """
         _check_group(consumer_group)
         check_int("limit", limit, 1, MAX_PAGE)

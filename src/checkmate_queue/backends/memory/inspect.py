@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from checkmate_queue.backends.memory.failed import FailedEntry
     from checkmate_queue.backends.memory.state import Group, Job, QueueState
     from checkmate_queue.core.model import Millis
+from checkmate_queue.core.validation import entry_number
 
 
 def stats_of(queue: QueueState, now: Millis) -> QueueStats:
@@ -119,7 +120,7 @@ def failed_record(entry: FailedEntry) -> FailedRecord:
 
 def select_failed(queue: QueueState, group: str | None, after: str, limit: int) -> list[FailedRecord]:
     """See `Inspector.failed`."""
-    entries = queue.failed.newest_first(int(after) if after else None)
+    entries = queue.failed.newest_first(entry_number(after))
     return [
         failed_record(entry)
         for entry in islice((entry for entry in entries if group in (None, entry.group)), limit)

@@ -21,6 +21,7 @@ from checkmate_queue.core.model import (
 if TYPE_CHECKING:
     from checkmate_queue.backends.postgres.connection import Row
     from checkmate_queue.core.model import Millis
+from checkmate_queue.core.validation import entry_number
 
 _PAGE = 500
 _NEVER = 1 << 62
@@ -82,7 +83,8 @@ class Inspection(Calls):
         self, queue: str, group: str | None = None, after: str = "", limit: int = 100
     ) -> list[FailedRecord]:
         """See `Inspector.failed`."""
-        before = int(after) if after.isdecimal() else _NEVER
+        number = entry_number(after)
+        before = _NEVER if number is None else number
         rows = await self._call_for_rows("failed_entries", queue, group, before, max(0, limit))
         return [
             FailedRecord(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from checkmate_queue.backends.redis.connection import Argument, Connection
     from checkmate_queue.core.model import FailedRecord, JobRecord, JobState, WorkerRecord
+from checkmate_queue.core.validation import entry_number
 
 
 async def queues(connection: Connection) -> list[str]:
@@ -64,7 +65,8 @@ async def failed(
 ) -> list[FailedRecord]:
     """failed.lua: failed entries, the newest first."""
     found: list[FailedRecord] = []
-    before: Argument = int(after) if after.isdecimal() else ""
+    number = entry_number(after)
+    before: Argument = "" if number is None else number
     while len(found) < limit and before != 0:
         reply = await connection.run("failed", queue, before, limit - len(found), group or "")
         before, *values = reply.values

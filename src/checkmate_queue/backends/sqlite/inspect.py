@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from checkmate_queue.backends.sqlite.transaction import Row, Transaction
     from checkmate_queue.core.model import Millis
+from checkmate_queue.core.validation import entry_number
 
 _AT_ONCE = 500
 _NEVER = 1 << 62
@@ -134,7 +135,8 @@ def failed(tx: Transaction, queue: str, group: str | None, after: str, limit: in
     row = tx.one("queue_numbers", (queue,))
     if row is None:
         return []
-    before = int(after) if after.isdecimal() else _NEVER
+    number = entry_number(after)
+    before = _NEVER if number is None else number
     return [
         FailedRecord(
             entry_id=f"{number:016d}",
