@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from checkmate_queue import Discard, Job, Retry
+from checkmate_queue import Discard, Job, QueueError, Retry
 from checkmate_queue.testing.inline import InlineQueues
 from checkmate_queue.testing.waiting import wait_until
 
@@ -195,3 +195,25 @@ async def test_errors_that_were_raised_or_waived_are_not_raised_again(inline_que
         with pytest.raises(LookupError):
             await queues.run_until_idle()
         await queues.advance(2, raise_errors=False)
+
+
+async def test_what_never_ends_is_named(inline_queues: InlineQueues) -> None:
+    async with inline_queues as queues:
+        stuck = queues.get_queue("stuck", int)
+
+        async def wait_for_ever(job: Job[int]) -> None:
+            await asyncio.Event().wait()
+
+        await stuck.consume(wait_for_ever, consumer_group="g")
+        await stuck.enqueue(1)
+        with pytest.raises(TimeoutError, match=r"^Not idle after 0\.1 s: handlers still run in stuck$"):
+            await queues.run_until_idle(timeout=0.1)
+
+
+async def test_outside_of_the_block_nothing_seems_to_be_idle(inline_queues: InlineQueues) -> None:
+    with pytest.raises(QueueError, match="async with InlineQueues"):
+        await inline_queues.run_until_idle()
+    async with inline_queues as queues:
+        await queues.run_until_idle()
+    with pytest.raises(QueueError, match="async with InlineQueues"):
+        await inline_queues.advance(1)

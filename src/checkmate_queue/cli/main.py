@@ -10,7 +10,6 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from checkmate_queue import __version__
 from checkmate_queue.cli import backend, failed, groups, jobs, recurring
@@ -19,12 +18,13 @@ from checkmate_queue.cli.doctor import doctor
 from checkmate_queue.cli.enqueue import enqueue
 from checkmate_queue.cli.migrate import migrate
 from checkmate_queue.cli.options import VARIABLE
+from checkmate_queue.cli.output import console
 from checkmate_queue.cli.pausing import pause, resume
 from checkmate_queue.cli.stats import stats
 from checkmate_queue.cli.worker import worker
 
 INTERRUPTED = 130
-PIPE_WIDTH = 100
+DEMO_WIDTH = 100
 
 app = typer.Typer(
     name=PROGRAM,
@@ -38,9 +38,8 @@ def main() -> None:
     """Run the command line."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                errors="backslashreplace"
-            )  # What a terminal's encoding lacks is no reason to end.
+            # What a terminal's encoding lacks is no reason to end.
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(execute(app, sys.argv[1:]))
 
 
@@ -112,13 +111,8 @@ async def _until_terminated(seconds: float, url: str | None, keep: bool, switch:
     # Its servers and clients take longer to import than any other command takes to run.
     director = importlib.import_module("checkmate_queue.cli.demo.director")
     task: asyncio.Future[bool] = asyncio.ensure_future(
-        director.run(director.Options(seconds, url, keep, switch), _console())
+        director.run(director.Options(seconds, url, keep, switch), console(pipe_width=DEMO_WIDTH))
     )
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     return await task
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=PIPE_WIDTH)

@@ -25,10 +25,10 @@ NONE = "-"
 WAITING = ("delivery waits", "deliveries wait")
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Where tables go: as wide as the terminal, or without wrapping into a file."""
+def console(*, stderr: bool = False, pipe_width: int = PIPE_WIDTH) -> Console:
+    """Where tables go: as wide as the terminal, or so wide into a file or pipe."""
     wide = Console(stderr=stderr, highlight=False)
-    return wide if wide.is_terminal else Console(stderr=stderr, highlight=False, width=PIPE_WIDTH)
+    return wide if wide.is_terminal else Console(stderr=stderr, highlight=False, width=pipe_width)
 
 
 def show(renderable: RenderableType) -> None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
+from checkmate_queue.core.errors import QueueError
 from checkmate_queue.core.model import Millis
 from checkmate_queue.core.retry import Retry
 from checkmate_queue.manager import QueueManager
@@ -44,19 +45,26 @@ class InlineQueues:
         self._is_lent = manager is not None
         self._settings = settings
         self._stack = AsyncExitStack()
+        self._is_entered = False
         self._errors: list[BaseException] = []
 
     async def run_until_idle(self, *, raise_errors: bool = True, timeout: float = 10.0) -> None:
         """Run what is ready, and what that enqueues, until nothing is left.
 
         What handlers raised meanwhile is raised, the first error itself or, of several, as an
-        `ExceptionGroup`; with `raise_errors=False` it is not, and retries and failures go their way. A
-        handler that takes longer than `timeout` real seconds raises `TimeoutError`.
+        `ExceptionGroup`; with `raise_errors=False` it is not, and retries and failures go their way. Raises
+        `TimeoutError` after `timeout` real seconds of work without an end, and `QueueError` outside of the
+        block.
         """
+        if not self._is_entered:
+            raise QueueError("Inline queues run inside their block only: async with InlineQueues() as queues")
         self._look()
-        async with asyncio.timeout(timeout):
-            while not self._quiet():  # noqa: ASYNC110
-                await asyncio.sleep(_PAUSE if self._busy() else 0)
+        try:
+            async with asyncio.timeout(timeout):
+                while not self._quiet():  # noqa: ASYNC110
+                    await asyncio.sleep(_PAUSE if self._busy() else 0)
+        except TimeoutError:
+            raise TimeoutError(f"Not idle after {timeout} s: {self._at_work()}") from None
         errors = self._take_errors()
         if raise_errors:
             _raise(errors)
@@ -82,6 +90,7 @@ class InlineQueues:
             self.manager.on(JobFailed, self._failed)
             await self.manager.start()
             self._stack = stack.pop_all()
+        self._is_entered = True
         return self
 
     async def __aexit__(
@@ -90,6 +99,7 @@ class InlineQueues:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        self._is_entered = False
         await self._stack.aclose()
         errors = self._take_errors()
         if exc is None:
@@ -124,6 +134,12 @@ class InlineQueues:
 
     def _busy(self) -> bool:
         return any(worker.busy for worker in self._workers())
+
+    def _at_work(self) -> str:
+        busy = [queue.name for queue in self.manager.get_queues() if queue.worker and queue.worker.busy]
+        if busy:
+            return f"handlers still run in {', '.join(busy)}"
+        return "jobs follow each other without an end"
 
     def _next_due(self) -> Millis | None:
         dues = [worker.next_due_at for worker in self._workers()]
