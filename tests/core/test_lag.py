@@ -48,6 +48,19 @@ def test_it_rises_at_once_and_falls_at_once_well_below(
     assert next_lag(LagState(before), pending, DEFAULT, 1_000) == LagState(after)
 
 
+def test_a_number_that_comes_late_does_not_undo_a_newer_one() -> None:
+    """L4: an instance that stood still between its look at the numbers and the change signals nothing."""
+    state = next_lag(LagState(), 100, DEFAULT, 1_000)
+    assert next_lag(state, 0, DEFAULT, 999) == state
+    assert next_lag(state, 500, DEFAULT, 999) == state
+    assert next_lag(state, 0, DEFAULT, 1_000) == LagState("none")
+
+
+def test_after_the_clock_was_set_back_numbers_count_again() -> None:
+    state = next_lag(LagState(), 100, DEFAULT, 4_000_000)
+    assert next_lag(state, 0, DEFAULT, 400_000) == LagState("none")
+
+
 @pytest.mark.parametrize(
     ("before", "pending", "after"), [("warning", 90, "none"), ("critical", 450, "warning")]
 )
@@ -110,4 +123,6 @@ def test_a_state_that_is_none_is_refused(severity: Any, since: Any) -> None:
 
 
 def test_a_state_comes_back() -> None:
+    state = check_state("warning", 5, 7)
+    assert (state, state.measured_at) == (LagState("warning", 5), 7)
     assert check_state("warning", 5) == LagState("warning", 5)

@@ -26,6 +26,7 @@ from tests.servers.debian import find_program
 from tests.servers.postgres import PostgresStorage
 
 # Each transaction gets another of the server's connections; what a session leaves behind meets a stranger.
+# They live shortly: what a session has cached of the schemas of hundreds of tests slows each query down.
 CONFIG = """
 [databases]
 {database}
@@ -38,6 +39,7 @@ pool_mode = transaction
 server_round_robin = 1
 default_pool_size = 8
 min_pool_size = 4
+server_lifetime = 5
 max_client_conn = 500
 admin_users = admin
 """

@@ -31,8 +31,8 @@ class Inspection(QueueBase[T]):
     async def get_lag(self) -> Lag:
         """How far the queue is behind, by the thresholds that hold for all (L4)."""
         watch = (await self._attach()).lag
-        pending = (await self.get_stats()).pending
         now = await self._ask(lambda runtime: runtime.store.ping())
+        pending = (await self.get_stats()).pending
         watch.forget()
         state, thresholds = await self._ask(lambda _: watch.observe(pending, now))
         return Lag(state.severity, pending, thresholds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from dataclasses import asdict
 
 from checkmate_queue.core.details import LagThresholds
 from checkmate_queue.core.lag import LagState, check_state, check_thresholds, next_lag
@@ -56,7 +57,10 @@ class LagWatch:
         self._refresh_at = 0.0
 
     async def observe(self, pending: int, now: Millis) -> tuple[LagState, LagThresholds]:
-        """Take note of a number; whoever changes the stored severity emits `LagChanged`."""
+        """Take note of a number that was measured at `now`, or a little later.
+
+        Whoever changes the stored severity emits `LagChanged`.
+        """
         await self._refresh()
         state = self._state()
         following = next_lag(state, pending, self._thresholds, now)
@@ -86,7 +90,7 @@ class LagWatch:
 
     async def _save(self, state: LagState) -> bool:
         version = self._setting.version if self._setting else 0
-        value = json.dumps({"severity": state.severity, "below_since": state.below_since})
+        value = json.dumps(asdict(state))
         saved = await self._store.save_setting(state_key(self._queue), value, version)
         if saved:
             self._setting = Setting(value, version + 1)
@@ -97,6 +101,6 @@ class LagWatch:
             return LagState()
         try:
             stored = json.loads(self._setting.value)
-            return check_state(stored["severity"], stored["below_since"])
-        except (ValueError, KeyError, TypeError):
+            return check_state(stored["severity"], stored["below_since"], stored.get("measured_at"))
+        except (ValueError, KeyError, TypeError, AttributeError):
             return LagState()
