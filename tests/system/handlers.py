@@ -86,6 +86,13 @@ def travel(clock: TravellingClock, queue: Queue[Any], span: float | timedelta) -
     queue.work_came()
 
 
+async def at_rest(queue: Queue[Any]) -> None:
+    """Wait until this process has no call under way, which would carry the time before a clock travels."""
+    worker = queue.worker
+    assert worker is not None
+    await wait_until(lambda: worker.quiet, description=f"{queue!r} is at rest", timeout=PATIENCE)
+
+
 async def still_works(queue: Queue[Any], recorder: Recorder, data: Any = "still works") -> None:
     """Prove that the queue, which `recorder` consumes, delivers."""
     job_id = await queue.enqueue(data)

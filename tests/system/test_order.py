@@ -12,7 +12,7 @@ import pytest
 from checkmate_queue import Enqueue, InvalidArgumentError, Job, Retry
 from checkmate_queue.core.excerpt import excerpt
 from checkmate_queue.testing.clock import TravellingClock
-from tests.system.handlers import Recorder, settled, still_works
+from tests.system.handlers import Recorder, at_rest, settled, still_works
 from tests.system.storages import ManagerFor
 
 
@@ -132,6 +132,7 @@ async def test_a_start_delay_of_days(manager_for: ManagerFor) -> None:
     clock.advance(timedelta(days=30) - timedelta(milliseconds=1))
     await still_works(queue, recorder)
     assert recorder.data == ["still works"]
+    await at_rest(queue)
     clock.advance(0.001)
     await queue.enqueue("another", priority=-1)
     await recorder.calls(3)
