@@ -83,7 +83,13 @@ class Inspection(Calls):
     ) -> list[FailedRecord]:
         """See `Inspector.failed`."""
         before = int(after) if after.isdecimal() else _NEVER
-        rows = await self._call_for_rows("failed_entries", queue, group, before, max(0, limit))
+        rows: list[Row] = []
+        while len(rows) < limit:
+            page = await self._call_for_rows("failed_entries", queue, group, before, limit - len(rows))
+            if not page:
+                break
+            rows += page
+            before = page[-1]["entry"]
         return [
             FailedRecord(
                 entry_id=f"{row['entry']:016d}",
