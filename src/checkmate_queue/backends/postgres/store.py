@@ -81,9 +81,7 @@ class PostgresStore(Transactions, Inspection, Repair, Exporting, Restoring):
 
     async def open(self) -> None:
         """See `Lifecycle.open`."""
-        await self._connections.open()
-        if not self._slot:
-            self._slot = (await self._connections.row(statement("next_slot", self._schema)))[0]
+        self._slot = await self._connections.open()
 
     async def close(self) -> None:
         """See `Lifecycle.close`."""
