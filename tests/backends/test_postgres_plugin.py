@@ -47,6 +47,10 @@ def test_a_password_is_never_shown() -> None:
         ("postgresql://host/db?concurency=1", "no setting 'concurency'; there are: .* schema"),
         ("postgresql://host:port/db", "port"),
         ("postgresql://host/db?schema=", "schema"),
+        ("postgresql://host/db?schema=$user", "schema: .*PostgreSQL's own"),
+        ("postgresql://host/db?schema=pg_mine", "schema: .*PostgreSQL's own"),
+        ("postgresql://host/db?schema=a%00b", "schema: .*control characters"),
+        (f"postgresql://host/db?schema={'é' * 32}", "schema: .*63 bytes"),
         ("postgresql://host/db?delay_multiplier=2", "no setting 'delay_multiplier'"),
     ],
 )

@@ -140,6 +140,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         patience = self._settings.stop_patience_seconds
         deadline = loop.time() + patience
+        patience -= min(CANCEL_GRACE_SECONDS, patience / 2)  # The rest is for leaving.
         written = await asyncio.gather(*(dispatcher.drained(patience) for dispatcher in dispatchers))
         if not all(written):
             log.error("%s: stopped with the backend away; what ran is delivered again", self.queue)
@@ -193,9 +194,11 @@ class Worker:
         if epoch is None:
             return
         try:
-            await persevere(lambda: self._store.leave(epoch, groups, unregister), patience)
-        except BackendUnavailableError as error:
-            log.error("%s: could not leave %s yet: %s", self.queue, ", ".join(groups), error)
+            async with asyncio.timeout(patience):  # One call alone may outlast it.
+                await persevere(lambda: self._store.leave(epoch, groups, unregister), patience)
+        except (BackendUnavailableError, TimeoutError) as error:
+            reason = str(error) or "the backend does not answer"
+            log.error("%s: could not leave %s yet: %s", self.queue, ", ".join(groups), reason)
             # With other groups left, the lease goes on, and what these had claimed would stay claimed.
             self._leave_later(groups, unregister)
 

@@ -58,11 +58,19 @@ class Beside:
         return self._loop
 
     async def _row(self, query: str, arguments: Sequence[Any], isolated: bool) -> Row:
-        async with self._turn:
+        async with asyncio.timeout(self._server.timeout):  # With a server that hangs all wait side by side.
+            await self._turn.acquire()
+        try:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await self._server.connect()
                 await know_types(self._connection)
             (row,) = await fetch(self._connection, query, arguments, isolated, self._server.timeout)
+        except (TimeoutError, asyncio.CancelledError):
+            if self._connection is not None:
+                self._connection.terminate()
+            raise
+        finally:
+            self._turn.release()
         return row
 
     async def _disconnect(self) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from checkmate_queue.backends.postgres.arguments import claims_of
 from checkmate_queue.backends.postgres.connection import Connections
 from checkmate_queue.backends.postgres.statements import call, statement
 
 if TYPE_CHECKING:
     from checkmate_queue.backends.postgres.connection import Row
-    from checkmate_queue.core.model import Millis, StoreLimits
+    from checkmate_queue.core.model import Claim, Millis, StoreLimits
     from checkmate_queue.store import Clock
 
 
@@ -52,6 +53,27 @@ class Calls:
     async def _collect(self, queue: str) -> None:
         """Take in what transactions have committed: for verbs that look for a job by its id."""
         while (await self._call("collect", queue, self._now(), self._slot, self._unclaimed))["o_more"]:
+            pass
+
+    async def _claims(self, queue: str, row: Row) -> list[Claim]:
+        """The claims that a row holds; payloads that were too much for one answer are read part by part.
+
+        One whose job has ended meanwhile was lost with its lease, and is left out.
+        """
+        payloads = zip(row["o_keys"] or (), row["o_data"] or (), strict=True)
+        lacking = [key for key, data in payloads if data is None]
+        late: dict[int, tuple[bytes, bytes]] = {}
+        while lacking:
+            rows = await self._call_for_rows("payloads", queue, lacking)
+            if not rows:
+                break
+            late.update({found["key"]: (found["data"], found["metadata"]) for found in rows})
+            lacking = lacking[lacking.index(rows[-1]["key"]) + 1 :]
+        return claims_of(row, late=late)
+
+    async def _catch_up(self, queue: str) -> None:
+        """Promote everything that is due, batch by batch."""
+        while (await self._call("catch_up", queue, self._now(), self._slot, self._unclaimed))["o_more"]:
             pass
 
     async def _repeat(self, function: str, queue: str) -> None:

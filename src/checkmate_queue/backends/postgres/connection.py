@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import asyncpg
 
 from checkmate_queue.backends.postgres.beside import Beside
+from checkmate_queue.backends.postgres.failures import (
+    AGAIN,
+    NAMELESS,
+    WRONG_ISOLATION,
+    UnusableError,
+    state_of,
+    translated,
+)
 from checkmate_queue.backends.postgres.server import FAILURES, Server, fetch, is_pooled
+from checkmate_queue.backends.postgres.statements import statement
 from checkmate_queue.backends.postgres.storage import prepare
 from checkmate_queue.core.errors import BackendUnavailableError, ConfigError
-from checkmate_queue.store import FencedError, UnknownQueueError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from checkmate_queue.backends.postgres.server import Pool, PoolConnection
 
 Row: TypeAlias = asyncpg.Record
 Answer = TypeVar("Answer")
 
-_UNKNOWN = "CQ001"
-_FENCED = "CQ002"
-_WRONG_ISOLATION = "CQ004"
-_NAMELESS = ("26000", "42P05")
-_AGAIN = ("40001", "40P01", _WRONG_ISOLATION, *_NAMELESS)
-_UNAVAILABLE = (*_AGAIN, "08", "53", "57", "58", "25006", "25P03", "25P04", "55P03")
 _PAUSE = 0.05
+_SILENT_SECONDS = 2.0
+"""How long a server that let a statement wait for too long is asked whether it answers again."""
+_RELEASE_SECONDS = 1.0
+"""How long a statement that was given up may take to end before its connection is given up, too."""
 
 
 class Connections:
@@ -47,13 +54,19 @@ class Connections:
         self._beside = Beside(server)
         self._isolated = False
         self._named = True
+        self._silent = False
+        self._answered_at = 0.0
+        self._slot = 0
 
-    async def open(self) -> None:
-        """Connect, and prepare the storage."""
-        if self._pool is not None:
-            return
-        self._loop = asyncio.get_running_loop()
-        self._pool = await self._persist(self._connect_pool)
+    async def open(self) -> int:
+        """Connect, prepare the storage, and return a slot for counters."""
+        if self._pool is None:
+            self._loop = asyncio.get_running_loop()
+            try:
+                self._pool = await self._persist(self._connect_pool)
+            except UnusableError as error:
+                raise ConfigError(str(error)) from error
+        return self._slot
 
     async def close(self) -> None:
         """Close every connection, reachable or not."""
@@ -62,7 +75,7 @@ class Connections:
         if pool is None:
             return
         try:
-            await asyncio.wait_for(pool.close(), self._server.timeout)
+            await asyncio.wait_for(pool.close(), _RELEASE_SECONDS if self._silent else self._server.timeout)
         except FAILURES:
             pool.terminate()
 
@@ -70,7 +83,7 @@ class Connections:
         """The rows of a statement."""
 
         async def run() -> list[Row]:
-            async with self._usable().acquire() as connection:
+            async with self._lent() as connection:
                 return await fetch(connection, query, arguments, self._isolated, self._server.timeout)
 
         return await self._persist(run)
@@ -91,7 +104,7 @@ class Connections:
 
         async def run() -> Answer:
             async with (
-                self._usable().acquire(timeout=self._server.timeout) as connection,
+                self._lent() as connection,
                 connection.transaction(isolation="read_committed"),
             ):
                 return await work(connection)
@@ -114,10 +127,39 @@ class Connections:
             raise BackendUnavailableError("The store is not open; call open() first.")
         return self._pool
 
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[PoolConnection]:
+        """A connection of the pool.
+
+        A server that hangs must not let all callers wait, one after another, for the connections that hang:
+        once it has not answered in time, each first asks for a sign of life.
+        """
+        pool = self._usable()
+        connection = await self._taken(pool)
+        try:
+            if self._silent:
+                await connection.fetchval("SELECT 1", timeout=_SILENT_SECONDS)
+                self._silent = False
+            yield connection
+            self._answered_at = asyncio.get_running_loop().time()
+        finally:
+            await pool.release(connection, timeout=_RELEASE_SECONDS)
+
+    async def _taken(self, pool: Pool) -> PoolConnection:
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                return await pool.acquire(timeout=_SILENT_SECONDS if self._silent else self._server.timeout)
+            except TimeoutError:
+                if self._answered_at < began:  # It is not that others are served before.
+                    raise
+
     async def _connect_pool(self) -> Pool:
         connection = await self._server.connect()
         try:
             await prepare(connection, self._schema, self._migrate)
+            self._slot = await connection.fetchval(statement("next_slot", self._schema))
             self._named = not await is_pooled(connection)
         finally:
             await self._server.disconnect(connection)
@@ -132,42 +174,20 @@ class Connections:
             try:
                 return await run()
             except FAILURES as error:
-                failure = _translated(error, self._server.address)
-                state = _state(error)
-                if loop.time() + pause > deadline and (repeated or state not in _AGAIN):
+                failure = translated(error, self._server.address, self._schema)
+                state = state_of(error)
+                was_silent, self._silent = self._silent, self._silent or isinstance(error, TimeoutError)
+                if was_silent or (loop.time() + pause > deadline and (repeated or state not in AGAIN)):
                     raise failure from error
             await self._adapt(state)
-            await asyncio.sleep(0 if state == _WRONG_ISOLATION else pause)
+            await asyncio.sleep(0 if state == WRONG_ISOLATION else pause)
             pause = min(pause * 2, 1.0)
             repeated = True
 
     async def _adapt(self, state: str) -> None:
         """Send statements as this server, or the pooler before it, asks for."""
-        if state == _WRONG_ISOLATION:
+        if state == WRONG_ISOLATION:
             self._isolated = True
-        if state in _NAMELESS and self._named and self._pool is not None:
+        if state in NAMELESS and self._named and self._pool is not None:
             self._named = False
             await self._server.unname(self._pool)
-
-
-def _state(error: Exception) -> str:
-    return (error.sqlstate or "") if isinstance(error, asyncpg.PostgresError) else ""
-
-
-def _translated(error: Exception, address: str) -> Exception:
-    """What to raise when patience is over. Raises what no patience can help."""
-    if isinstance(error, asyncpg.DataError | asyncpg.InternalClientError):
-        raise error
-    if not isinstance(error, asyncpg.PostgresError):
-        reason = str(error) or type(error).__name__
-        return BackendUnavailableError(f"PostgreSQL at {address} can't be reached: {reason}")
-    state = _state(error)
-    if state == _UNKNOWN:
-        raise UnknownQueueError from error
-    if state == _FENCED:
-        raise FencedError(error.detail or "") from error
-    if state.startswith(_UNAVAILABLE):
-        return BackendUnavailableError(f"PostgreSQL at {address} can't be used: {error}")
-    if state.startswith(("28", "3D")):
-        raise ConfigError(f"PostgreSQL at {address} refuses the connection: {error}") from error
-    raise error

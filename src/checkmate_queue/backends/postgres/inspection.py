@@ -85,7 +85,13 @@ class Inspection(Calls):
         """See `Inspector.failed`."""
         number = entry_number(after)
         before = _NEVER if number is None else number
-        rows = await self._call_for_rows("failed_entries", queue, group, before, max(0, limit))
+        rows: list[Row] = []
+        while len(rows) < limit:
+            page = await self._call_for_rows("failed_entries", queue, group, before, limit - len(rows))
+            if not page:
+                break
+            rows += page
+            before = page[-1]["entry"]
         return [
             FailedRecord(
                 entry_id=f"{row['entry']:016d}",

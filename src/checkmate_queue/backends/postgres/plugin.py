@@ -13,6 +13,8 @@ from checkmate_queue.core.errors import ConfigError
 from checkmate_queue.store import Clock, Store
 
 _SCHEMES = ("postgresql", "postgres")
+_LONGEST_NAME = 63
+"""How many bytes PostgreSQL keeps of a name."""
 
 
 class PostgresConfig(BackendConfig):
@@ -45,6 +47,15 @@ class PostgresConfig(BackendConfig):
         url, password = _without_password(urlsplit(values["url"]))
         found = {"password": password} if password is not None and not values.get("password") else {}
         return {**values, **found, "url": url}
+
+    @field_validator("schema_name")
+    @classmethod
+    def _check_schema(cls, name: str) -> str:
+        if len(name.encode()) > _LONGEST_NAME or not name.isprintable():
+            raise ValueError(f"it must be at most {_LONGEST_NAME} bytes long, without control characters")
+        if name == "$user" or name.startswith("pg_"):
+            raise ValueError(f"{name} is a name of PostgreSQL's own; choose another one")
+        return name
 
     @field_validator("url")
     @classmethod

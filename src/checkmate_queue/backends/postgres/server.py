@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """What the driver raises for a server that can't be reached or does not answer."""
 
+_CLOSE_SECONDS = 1.0
+
 _TYPES = (
     "SELECT $1::bigint[], $2::integer[], $3::smallint[], $4::boolean[], $5::text[], $6::bytea[], $7::float[]"
 )
@@ -63,7 +65,7 @@ class Server:
     async def disconnect(self, connection: Connection) -> None:
         """Close a connection, whether the server answers or not."""
         try:
-            await connection.close(timeout=self.timeout)
+            await connection.close(timeout=_CLOSE_SECONDS)
         except FAILURES:
             connection.terminate()
 

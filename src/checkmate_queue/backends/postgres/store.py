@@ -81,9 +81,7 @@ class PostgresStore(Transactions, Inspection, Repair, Exporting, Restoring):
 
     async def open(self) -> None:
         """See `Lifecycle.open`."""
-        await self._connections.open()
-        if not self._slot:
-            self._slot = (await self._connections.row(statement("next_slot", self._schema)))[0]
+        self._slot = await self._connections.open()
 
     async def close(self) -> None:
         """See `Lifecycle.close`."""
@@ -120,6 +118,8 @@ class PostgresStore(Transactions, Inspection, Repair, Exporting, Restoring):
             *(queue, self._now(), self._slot, self._unclaimed, limit, numbers),
             *job_columns(jobs),
         )
+        if row["o_status"] == "more":
+            await self._catch_up(queue)
         created = iter(row["o_created"] or ())
         answers: list[list[Added] | QueueFull] = []
         for unit in units:
@@ -172,7 +172,7 @@ class PostgresStore(Transactions, Inspection, Repair, Exporting, Restoring):
         self._cleaner.note(len(settlements))
         return Exchange(
             now=row["o_now"],
-            claims=claims_of(row),
+            claims=await self._claims(epoch.queue, row),
             refused=row["o_refused"],
             cancelled=row["o_cancelled"],
             next_at=row["o_next"],
@@ -247,11 +247,23 @@ class PostgresStore(Transactions, Inspection, Repair, Exporting, Restoring):
     ) -> list[Schedule]:
         """See `Scheduling.schedules`."""
         wanted = None if ids is None else list(ids)
-        rows = await self._call_for_rows("schedules", queue, wanted, after, limit)
-        return [schedule_of(row) for row in rows]
+        found: list[Schedule] = []
+        while rows := await self._call_for_rows("schedules", queue, wanted, after, limit - len(found)):
+            found += map(schedule_of, rows)
+            after = rows[-1]["id"]
+            if len(found) >= (limit if wanted is None else len(wanted)):
+                break
+        return found
 
     async def fire(self, queue: str, firings: Sequence[Firing]) -> list[bool]:
         """See `Scheduling.fire`."""
+        fired = await self._fire(queue, firings)
+        while len(fired) < len(firings):
+            fired += await self._fire(queue, firings[len(fired) :])
+        return fired
+
+    async def _fire(self, queue: str, firings: Sequence[Firing]) -> list[bool]:
+        """As many as one step may make jobs of."""
         dues = [
             (number, firing.schedule_id, due)
             for number, firing in enumerate(firings, 1)

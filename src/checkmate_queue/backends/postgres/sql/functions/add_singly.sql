@@ -9,6 +9,7 @@ CREATE OR REPLACE FUNCTION add_singly(
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_size bigint := 0;
+    v_most bigint := 5000;
     v_new bigint;
     v_unit record;
     v_stored record;
@@ -36,8 +37,13 @@ BEGIN
             p_metadata[v_unit.first : v_unit.last], p_priorities[v_unit.first : v_unit.last],
             p_delays[v_unit.first : v_unit.last], p_expiries[v_unit.first : v_unit.last],
             p_drops[v_unit.first : v_unit.last], p_tokens[v_unit.first : v_unit.last],
-            p_enqueued[v_unit.first : v_unit.last]
+            p_enqueued[v_unit.first : v_unit.last], v_most
         );
+        -- Once one is stored as due, so are those behind it: what is ready comes first.
+        v_most := CASE
+            WHEN (v_unit.last - v_unit.first + 1) * cardinality(p_groups) > v_most THEN -1
+            ELSE v_most - (v_unit.last - v_unit.first + 1) * cardinality(p_groups)
+        END;
         v_size := v_size + v_new - cardinality(v_stored.o_keys);
         o_created := o_created || v_stored.o_created;
         PERFORM end_jobs(p_queue, v_stored.o_keys, v_stored.o_outcomes);

@@ -5,7 +5,7 @@
 CREATE OR REPLACE FUNCTION add_unit(
     p_queue integer, p_now bigint, p_unclaimed_ms bigint, p_groups integer[],
     p_ids text[], p_data bytea[], p_metadata bytea[], p_priorities integer[], p_delays bigint[],
-    p_expiries bigint[], p_drops boolean[], p_tokens text[], p_enqueued bigint[],
+    p_expiries bigint[], p_drops boolean[], p_tokens text[], p_enqueued bigint[], p_most bigint,
     OUT o_created boolean[], OUT o_keys bigint[], OUT o_outcomes text[], OUT o_tallies tally[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -22,7 +22,8 @@ BEGIN
     INTO o_created, o_keys, o_outcomes, o_tallies
     FROM store_jobs(
         p_queue, p_now, p_groups, NULL,
-        p_ids, p_data, p_metadata, p_priorities, p_delays, p_expiries, p_drops, p_tokens, p_enqueued
+        p_ids, p_data, p_metadata, p_priorities, p_delays, p_expiries, p_drops, p_tokens, p_enqueued,
+        p_most
     ) s;
     IF false = ANY (o_created) THEN
         o_created := ARRAY(

@@ -1,4 +1,5 @@
--- Store units, all at once where none can be refused and none can end at once; see add.sql and store_jobs.sql.
+-- Store units, all at once where none can be refused and none can end at once; see add.sql and store_jobs.sql. What
+-- would become more deliveries than one step may make is stored as due.
 CREATE OR REPLACE FUNCTION add_units(
     p_queue integer, p_now bigint, p_unclaimed_ms bigint, p_limit bigint, p_units integer[],
     p_ids text[], p_data bytea[], p_metadata bytea[], p_priorities integer[], p_delays bigint[],
@@ -12,7 +13,7 @@ BEGIN
     IF p_limit IS NULL AND (cardinality(v_groups) > 0 OR true <> ALL (p_drops)) THEN
         v_stored := add_unit(
             p_queue, p_now, p_unclaimed_ms, v_groups,
-            p_ids, p_data, p_metadata, p_priorities, p_delays, p_expiries, p_drops, p_tokens, p_enqueued
+            p_ids, p_data, p_metadata, p_priorities, p_delays, p_expiries, p_drops, p_tokens, p_enqueued, 5000
         );
     ELSE
         v_stored := add_singly(

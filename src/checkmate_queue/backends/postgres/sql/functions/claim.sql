@@ -1,6 +1,7 @@
 -- Claim the first deliveries of a group that are ready; what others are claiming just now is passed over.
--- Returns the claims in starting order, as parallel arrays (NULL where there are none). Two statements, since
--- the planner takes the LIMIT for a tenth of the table, and would join to that many.
+-- Returns the claims in starting order, as parallel arrays (NULL where there are none); payloads beyond the first 4 MiB
+-- are NULL: see payloads.sql. Two statements, since the planner takes the LIMIT for a tenth of the table, and would
+-- join to that many.
 CREATE OR REPLACE FUNCTION claim(
     p_queue integer, p_now bigint, p_epoch bigint, p_group integer, p_exchange bigint, p_want integer,
     OUT o_keys bigint[], OUT o_ids text[], OUT o_data bytea[], OUT o_priorities integer[],
@@ -28,11 +29,15 @@ BEGIN
         RETURNING d.key, d.place, d.attempts, d.stalls
     )
     SELECT
-        array_agg(c.key), array_agg(c.id), array_agg(c.data), array_agg(c.priority), array_agg(c.enqueued_at),
-        array_agg(c.attempts), array_agg(c.stalls), array_agg(c.metadata), array_agg(c.format)
+        array_agg(c.key), array_agg(c.id), array_agg(CASE WHEN c.before < 4194304 THEN c.data END),
+        array_agg(c.priority), array_agg(c.enqueued_at), array_agg(c.attempts), array_agg(c.stalls),
+        array_agg(CASE WHEN c.before < 4194304 THEN c.metadata END), array_agg(c.format)
     INTO o_keys, o_ids, o_data, o_priorities, o_enqueued, o_attempts, o_stalls, o_metadata, o_formats
     FROM (
-        SELECT d.key, d.attempts, d.stalls, j.id, j.data, j.priority, j.enqueued_at, j.metadata, j.format
+        SELECT
+            d.key, d.attempts, d.stalls, j.id, j.data, j.priority, j.enqueued_at, j.metadata, j.format,
+            sum(octet_length(j.data) + octet_length(j.metadata)) OVER (ORDER BY d.place)
+                - octet_length(j.data) - octet_length(j.metadata) AS before
         FROM claimed d JOIN job j ON j.queue_id = p_queue AND j.key = d.key ORDER BY d.place
     ) c;
 END $$;

@@ -1,6 +1,8 @@
--- A page of jobs in key order, with the states of their deliveries in parallel arrays: candidates for p_state
--- (NULL: all), or with p_id the jobs of that id, a user's first. A row whose o_groups is NULL has ended.
--- Last come those that transactions have committed and nobody has taken in; their keys are above all others.
+-- A page of jobs in key order, at most p_limit and about 4 MiB of payload, with the states of their deliveries in
+-- parallel arrays: candidates for p_state (NULL: all), or with p_id the jobs of that id, a user's first. A row whose
+-- o_groups is NULL has ended.
+-- Last, on pages of their own, come those that transactions have committed and nobody has taken in; their keys are
+-- above all others.
 CREATE OR REPLACE FUNCTION jobs(
     p_queue text, p_now bigint, p_unclaimed_ms bigint, p_id text, p_state text, p_after bigint, p_limit bigint
 )
@@ -46,6 +48,12 @@ BEGIN
             SELECT j.key FROM job j WHERE j.queue_id = v_queue AND j.key > p_after ORDER BY j.key LIMIT p_limit
         );
     END IF;
+    v_keys := ARRAY(
+        SELECT b.key FROM (
+            SELECT j.key, sum(octet_length(j.data)) OVER (ORDER BY j.key) - octet_length(j.data) AS before
+            FROM job j WHERE j.queue_id = v_queue AND j.key = ANY (v_keys)
+        ) b WHERE b.before < 4194304 OR p_id IS NOT NULL
+    );
     RETURN QUERY
     SELECT
         j.key, j.id, j.data, j.priority, j.enqueued_at, j.metadata, j.expires_at, j.schedule IS NOT NULL,
@@ -61,18 +69,25 @@ BEGIN
         FROM open_deliveries(v_keys, v_now, p_unclaimed_ms) d GROUP BY d.key
     ) o ON o.key = j.key
     WHERE j.queue_id = v_queue AND j.key = ANY (v_keys) ORDER BY j.key;
-    IF p_state IS DISTINCT FROM 'delayed' AND p_state IS NOT NULL OR cardinality(v_keys) >= p_limit THEN
+    IF p_state IS DISTINCT FROM 'delayed' AND p_state IS NOT NULL
+        OR cardinality(v_keys) >= least(p_limit, CASE WHEN p_id IS NULL THEN 1 END)
+    THEN
         RETURN;
     END IF;
     RETURN QUERY
     SELECT
-        v_inbox + i.key * 1000 + u.ord, u.id, u.data, u.priority, i.at, u.metadata, i.at + u.expiry, false,
-        ARRAY[NULL::text], ARRAY['delayed'], i.at + u.delay
-    FROM inbox i CROSS JOIN LATERAL unnest(
-        i.ids, i.data, i.metadata, i.priorities, i.delays, i.expiries
-    ) WITH ORDINALITY u(id, data, metadata, priority, delay, expiry, ord)
-    WHERE i.queue_id = v_queue AND i.key >= (p_after - v_inbox) / 1000 - 1
-      AND v_inbox + i.key * 1000 + u.ord > p_after
-      AND (p_id IS NULL OR u.id = p_id) AND coalesce(i.at + u.expiry > v_now, true)
-    ORDER BY i.key, u.ord LIMIT p_limit;
+        w.place, w.id, w.data, w.priority, w.at, w.metadata, w.at + w.expiry, false,
+        ARRAY[NULL::text], ARRAY['delayed'], w.at + w.delay
+    FROM (
+        SELECT l.*, sum(octet_length(l.data)) OVER (ORDER BY l.place) - octet_length(l.data) AS before FROM (
+            SELECT v_inbox + i.key * 1000 + u.ord AS place, i.at, u.*
+            FROM inbox i CROSS JOIN LATERAL unnest(
+                i.ids, i.data, i.metadata, i.priorities, i.delays, i.expiries
+            ) WITH ORDINALITY u(id, data, metadata, priority, delay, expiry, ord)
+            WHERE i.queue_id = v_queue AND i.key >= (p_after - v_inbox) / 1000 - 1
+              AND v_inbox + i.key * 1000 + u.ord > p_after
+              AND (p_id IS NULL OR u.id = p_id) AND coalesce(i.at + u.expiry > v_now, true)
+            ORDER BY i.key, u.ord LIMIT p_limit
+        ) l
+    ) w WHERE w.before < 4194304 ORDER BY w.place;
 END $$;

@@ -4,10 +4,12 @@ CREATE OR REPLACE FUNCTION pay_earliest(
     p_queue integer, p_now bigint, p_groups integer[], p_after bigint, p_upto bigint,
     OUT o_last bigint, OUT o_tallies tally[]
 ) LANGUAGE plpgsql AS $$
+DECLARE
+    v_limit integer := step_size(cardinality(p_groups));
 BEGIN
     WITH batch AS (
         SELECT j.key, j.priority, j.expires_at FROM job j
-        WHERE j.queue_id = p_queue AND j.key > p_after AND j.key <= p_upto ORDER BY j.key LIMIT 1000
+        WHERE j.queue_id = p_queue AND j.key > p_after AND j.key <= p_upto ORDER BY j.key LIMIT v_limit
     ), open AS (
         SELECT b.key, b.priority, b.expires_at, d.n FROM batch b
         CROSS JOIN LATERAL (
@@ -26,7 +28,7 @@ BEGIN
         ON CONFLICT (key) DO UPDATE SET open = excluded.open
     )
     SELECT
-        (SELECT CASE WHEN count(*) = 1000 THEN max(b.key) END FROM batch b),
+        (SELECT CASE WHEN count(*) = v_limit THEN max(b.key) END FROM batch b),
         ARRAY(SELECT ROW(g.group_id, 'ready', count(*))::tally FROM given g GROUP BY g.group_id)
     INTO o_last, o_tallies;
 END $$;

@@ -1,6 +1,7 @@
 -- Make a batch of due jobs and retries ready, in the order of their due times (G1, J5).
 --
--- Returns what ended instead, and the tallies; o_more says that the batch was full.
+-- A batch is at most a thousand, and about five thousand deliveries. Returns what ended instead, and the tallies;
+-- o_more says that the batch was full.
 CREATE OR REPLACE FUNCTION ready_due(
     p_queue integer, p_now bigint,
     OUT o_readied bigint, OUT o_more boolean, OUT o_keys bigint[], OUT o_outcomes text[], OUT o_tallies tally[]
@@ -8,6 +9,8 @@ CREATE OR REPLACE FUNCTION ready_due(
 DECLARE
     v_groups integer[] := live_groups(p_queue, p_now);
     v_first integer := coalesce(v_groups[1], 0);
+    v_size integer := greatest(1, cardinality(v_groups));
+    v_found bigint;
     v_keys bigint[];
     v_owners integer[];
     v_places bigint[];
@@ -15,12 +18,21 @@ DECLARE
     v_retried bigint;
     v_homeless bigint[];
 BEGIN
-    SELECT array_agg(n.key), array_agg(n.group_id), array_agg(n.place) INTO v_keys, v_owners, v_places FROM (
-        SELECT o.key, o.group_id, nextval('number') AS place FROM (
-            SELECT d.key, d.group_id FROM delivery d
-            WHERE d.queue_id = p_queue AND d.state >= 3 AND d.at <= p_now
-            ORDER BY d.at, d.key LIMIT 1000 FOR UPDATE SKIP LOCKED
-        ) o
+    SELECT
+        array_agg(n.key), array_agg(n.group_id), array_agg(n.place), coalesce(max(n.found), 0)
+    INTO v_keys, v_owners, v_places, v_found FROM (
+        SELECT w.key, w.group_id, w.found, nextval('number') AS place FROM (
+            SELECT
+                o.key, o.group_id, count(*) OVER () AS found,
+                sum(CASE o.group_id WHEN 0 THEN v_size ELSE 1 END)
+                    OVER (ORDER BY o.at, o.key, o.group_id ROWS UNBOUNDED PRECEDING) AS deliveries
+            FROM (
+                SELECT d.key, d.group_id, d.at FROM delivery d
+                WHERE d.queue_id = p_queue AND d.state >= 3 AND d.at <= p_now
+                ORDER BY d.at, d.key LIMIT 1000 FOR UPDATE SKIP LOCKED
+            ) o
+            ORDER BY o.at, o.key, o.group_id
+        ) w WHERE w.deliveries <= greatest(5000, v_size)
     ) n;
     WITH moved AS (
         UPDATE delivery d SET
@@ -50,7 +62,7 @@ BEGIN
     INTO v_delayed, v_retried, o_tallies, v_homeless
     FROM counted c;
     o_readied := v_retried + v_delayed * cardinality(v_groups);
-    o_more := v_delayed + v_retried >= 1000;
+    o_more := v_found >= 1000 OR v_delayed + v_retried < v_found;
     o_tallies := o_tallies || ARRAY(SELECT ROW(g.id, 'ready', v_delayed)::tally FROM unnest(v_groups) g(id));
     SELECT d.o_keys, d.o_outcomes, ready_due.o_tallies || d.o_tallies || ROW(0, 'unclaimed', coalesce(cardinality(v_homeless), 0))::tally
     INTO o_keys, o_outcomes, o_tallies

@@ -1,22 +1,24 @@
 -- Store new jobs with their deliveries, where their ids are free; keys, and so places, follow the order given.
 --
 -- Rows are inserted in the order of their ids, so that two callers with the same ids never wait for each
--- other. Spans count from p_enqueued, or from now where that is NULL. Returns for each whether it was stored, and
--- what ended at once for want of a group.
+-- other. Spans count from p_enqueued, or from now where that is NULL. Jobs that would become more than p_most
+-- deliveries are stored as due, for whoever promotes next. Returns for each whether it was stored, and what ended at
+-- once for want of a group.
 CREATE OR REPLACE FUNCTION store_jobs(
     p_queue integer, p_now bigint, p_groups integer[], p_schedule text,
     p_ids text[], p_data bytea[], p_metadata bytea[], p_priorities integer[], p_delays bigint[],
-    p_expiries bigint[], p_drops boolean[], p_tokens text[], p_enqueued bigint[],
+    p_expiries bigint[], p_drops boolean[], p_tokens text[], p_enqueued bigint[], p_most bigint,
     OUT o_created boolean[], OUT o_keys bigint[], OUT o_outcomes text[], OUT o_tallies tally[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_nobody boolean := cardinality(p_groups) = 0;
+    v_deferred boolean := coalesce(cardinality(p_ids) * cardinality(p_groups) > p_most, false);
     v_delayed bigint;
     v_ready bigint;
     v_homeless bigint[];
 BEGIN
     WITH new AS MATERIALIZED (
-        SELECT nextval('number') AS key, u.enqueued + u.delay > p_now AS waits, u.* FROM (
+        SELECT nextval('number') AS key, v_deferred OR u.enqueued + u.delay > p_now AS waits, u.* FROM (
             SELECT
                 t.id, t.data, t.metadata, t.priority, t.delay, t.drops, t.token, t.ord,
                 coalesce(t.enqueued, p_now) AS enqueued, coalesce(t.enqueued, p_now) + t.expiry AS expires_at

@@ -71,16 +71,16 @@ BEGIN
     PERFORM note_counts(v_queue, p_slot, v_tallies);
     SELECT
         c.o_groups, c.o_max_stalls, c.o_keys, c.o_ids, c.o_data, c.o_priorities, c.o_enqueued, c.o_attempts,
-        c.o_stalls, c.o_metadata, c.o_formats
+        c.o_stalls, c.o_metadata, c.o_formats, tick.o_more OR c.o_more
     INTO
         o_groups, o_max_stalls, o_keys, o_ids, o_data, o_priorities, o_enqueued, o_claim_attempts,
-        o_stalls, o_metadata, o_formats
+        o_stalls, o_metadata, o_formats, o_more
     FROM lapsed_claims(v_queue, p_epoch) c;
     o_due := ARRAY(
         SELECT s.id FROM schedule s WHERE s.queue_id = v_queue AND s.next_at <= o_now
         ORDER BY s.next_at, s.id LIMIT 1000
     );
-    o_more := o_more OR cardinality(o_due) >= 1000 OR coalesce(cardinality(o_keys), 0) >= 1000;
+    o_more := o_more OR cardinality(o_due) >= 1000;
     o_pending := pending(v_queue);
     o_next := next_event(v_queue, p_epoch, p_unclaimed_ms);
     PERFORM doze(v_queue);
