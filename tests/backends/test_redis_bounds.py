@@ -15,6 +15,7 @@ from checkmate_queue.core.model import (
     Epoch,
     Firing,
     GroupJoin,
+    LapseSettlement,
     NewJob,
     NewSchedule,
     RetryLater,
@@ -195,3 +196,26 @@ async def test_a_tick_of_one_among_many_looks_at_all_groups_once_a_second(
     await store.add(QUEUE, [[NewJob("another", b"1")]])
     clock.advance(1)
     assert (await store.tick(epoch)).pending == 400
+
+
+async def test_large_payloads_of_lapsed_claims_come_in_several_answers(
+    store: RedisStore, clock: TravellingClock
+) -> None:
+    """G7: a dead worker's hundreds of megabytes would take longer than the patience of who takes them over."""
+    dead = await store.join(QUEUE, "dead", [GroupJoin("g")], LEASE)
+    worker = await store.join(QUEUE, "w", [GroupJoin("g")], LEASE)
+    large = b'"%b"' % (b"x" * 1_000_000)
+    for number in range(12):
+        await store.add(QUEUE, [[NewJob(str(number), large)]])
+    await store.exchange(dead, "g", 1, [], 12)
+    for _ in range(4):
+        clock.advance(LEASE / 3000)
+        await store.heartbeat(worker)
+    tick, taken = await store.tick(worker), []
+    while tick.lapsed:
+        assert sum(len(lapse.claim.data) for lapse in tick.lapsed) < 6_000_000
+        taken += [lapse.claim.job_id for lapse in tick.lapsed]
+        settled = [LapseSettlement(lapse.group, Done(lapse.claim.key)) for lapse in tick.lapsed]
+        assert tick.more or len(taken) == 12
+        tick = await store.tick(worker, settled)
+    assert taken == [str(number) for number in range(12)]

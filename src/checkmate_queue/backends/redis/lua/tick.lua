@@ -100,6 +100,7 @@ end
 more = not chores.caught_up() or more or call('EXISTS', key_of('dying')) == 1 or deaths.are_left()
 local schedules_due = schedule_records.due(BATCH)
 local next_at = next_of({'due', 'schedules_due', 'expiry'}, earliest(expiry.next_unclaimed(), next_lease()))
-local lapsed_groups, lapsed = deaths.held(epoch)
+local lapsed_groups, lapsed, is_cut = deaths.held(epoch)
+more = more or is_cut
 return {'done', now, next_at or 0, writes.tally.readied, pending(), (more or #schedules_due == BATCH) and 1 or 0,
   lapsed_groups, lapsed, schedules_due, abandoned, dropped}
