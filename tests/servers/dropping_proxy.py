@@ -35,6 +35,10 @@ class DroppingProxy:
         """From now on nothing arrives, and nobody is told."""
         self._dropping = True
 
+    def lead_to(self, target: int) -> None:
+        """Connections made from now on lead to this port."""
+        self._target = target
+
     def pass_on(self) -> None:
         """Connections made from now on work; those that lost something never do again."""
         self._dropping = False

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
+from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
-    ClusterDownError,
+    ClusterError,
     ConnectionError,
     NoScriptError,
     ReadOnlyError,
@@ -33,8 +35,6 @@ from checkmate_queue.store import BATCH, FencedError, LeaseLostError, UnknownQue
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-    from redis.asyncio import Redis
-
     from checkmate_queue.backends.redis.clients import Client
     from checkmate_queue.backends.redis.endpoint import Endpoint, Security
     from checkmate_queue.core.model import StoreLimits
@@ -45,9 +45,12 @@ Argument: TypeAlias = str | bytes | int | float
 
 _PASSING = (
     *(ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OSError),
-    *(ClusterDownError, TryAgainError, RedisClusterException),
+    *(ClusterError, TryAgainError, RedisClusterException),
 )
 _FINAL = (AuthenticationError, AuthorizationError)
+_PASSING_WORDS = re.compile(r"(?:^|-)(?:NOREPLICAS|BUSY|MISCONF|MASTERDOWN|READONLY)\b")
+"""How servers begin what they say of a state that ends, and for which redis-py has no class; a script's
+error has such a word inside, on old servers."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 _SHORTEST_ATTEMPT = 1.0
 _MOST_CONNECTIONS = 16
@@ -99,7 +102,7 @@ class Connection:
         while True:
             now = "" if self._clock is None else self._clock()
             common = (now, BATCH, self.limits.unclaimed_retention_ms)
-            values = await self.evaluate(name, [self.keys.queue(queue)], *common, *arguments)
+            values = await self.evaluate(name, self.keys.script_keys(queue), *common, *arguments)
             match values[0]:
                 case b"done":
                     return Reply(values[1:], readied)
@@ -143,14 +146,14 @@ class Connection:
                 async with asyncio.timeout_at(max(deadline, start + _SHORTEST_ATTEMPT)):
                     async with self._on(loop) as client:
                         return await attempt(client)
-            except _PASSING as error:
-                if not isinstance(error, _FINAL):
-                    await asyncio.sleep(min(pause, max(0, deadline - loop.time())))
-                if isinstance(error, _FINAL) or loop.time() >= deadline:
+            except (RedisError, OSError) as error:
+                if not _passes(error):
+                    raise unavailable(error) from error
+                await self._leave_a_replica(error)
+                await asyncio.sleep(min(pause, max(0, deadline - loop.time())))
+                if loop.time() >= deadline:
                     raise unavailable(error) from error
                 pause = min(2 * pause, _LONGEST_PAUSE)
-            except RedisError as error:
-                raise unavailable(error) from error
 
     def open(self) -> None:
         """Bind to the running loop."""
@@ -183,6 +186,11 @@ class Connection:
             await client.aclose()
         return make_node_client(self._endpoint, self._security, node.host, int(node.port))
 
+    async def _leave_a_replica(self, error: Exception) -> None:
+        """A name or an address may lead to another master by now; connections to the old one stay."""
+        if isinstance(error, ReadOnlyError) and isinstance(self._client, Redis):
+            await self._client.connection_pool.disconnect()
+
     @contextlib.asynccontextmanager
     async def _on(self, loop: asyncio.AbstractEventLoop) -> AsyncIterator[Client]:
         if self._client is not None and loop is self._loop:
@@ -197,9 +205,17 @@ class Connection:
             await client.aclose()
 
 
+def _passes(error: Exception) -> bool:
+    """Whether it makes sense to try again."""
+    if isinstance(error, _PASSING):
+        return not isinstance(error, _FINAL)
+    return _PASSING_WORDS.search(str(error)) is not None
+
+
 def unavailable(error: Exception) -> BackendUnavailableError:
     """What callers get when the server can't be reached or used."""
-    return BackendUnavailableError(f"Redis can't be used: {type(error).__name__}: {error}".rstrip(": "))
+    said = str(error) or "no answer in time"
+    return BackendUnavailableError(f"Redis can't be used: {type(error).__name__}: {said}")
 
 
 def refused(refusal: bytes, details: list[Any], queue: str) -> Exception:

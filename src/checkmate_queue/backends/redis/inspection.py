@@ -7,6 +7,7 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING, Any
 
 from checkmate_queue.backends.redis.records import (
+    names_of_ageless,
     pack_id,
     unpack_failed,
     unpack_job,
@@ -37,11 +38,16 @@ async def paused(connection: Connection, queue: str) -> bool:
 
 
 async def stats(connection: Connection, queue: str) -> QueueStats:
-    """stats.lua: the numbers of a queue."""
+    """stats.lua, oldest.lua: the numbers of a queue in one step; and the ages that it left out, in more."""
     try:
-        return unpack_stats((await connection.run("stats", queue)).values)
+        values = (await connection.run("stats", queue)).values
+        names = names_of_ageless(values)
+        ages: list[Any] = []
+        while len(ages) < len(names):
+            ages += (await connection.run("oldest", queue, *names[len(ages) : len(ages) + BATCH])).values
     except (UnknownQueueError, FencedError):
         return QueueStats()
+    return unpack_stats(values, dict(zip(names, ages, strict=True)))
 
 
 async def groups(connection: Connection, queue: str) -> list[GroupRecord]:

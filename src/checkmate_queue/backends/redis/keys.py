@@ -21,6 +21,15 @@ class Keyspace:
         """The hash of a queue; scripts derive its other keys from it."""
         return self.part(name, "queue")
 
+    def script_keys(self, name: str) -> list[str]:
+        """What a queue's script is called with: its hash, and a key that is never there.
+
+        While a slot moves to another node, key by key, a server that finds one of several named keys and
+        lacks another refuses the call as a whole. Of the many that scripts derive it would not know, and on
+        the new node a script would take those that are still to come for empty.
+        """
+        return [self.queue(name), self.part(name, "whole")]
+
     def part(self, name: str, ending: str) -> str:
         """Another key of a queue."""
         return f"{self._prefix}:{{{_escape(name)}}}:{ending}"

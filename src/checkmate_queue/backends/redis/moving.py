@@ -79,7 +79,7 @@ async def reopen(connection: Connection, successor: str) -> None:
     if await _is_half_filled(connection, successor):
         await clear(connection, successor)
     for name in await connection.ask("SMEMBERS", keys.queues):
-        await connection.evaluate("reopen_queue", [keys.queue(name.decode())], successor)
+        await connection.evaluate("reopen_queue", keys.script_keys(name.decode()), successor)
     await connection.evaluate("reopen", [keys.successor, keys.reception], successor)
 
 

@@ -71,12 +71,19 @@ class Newsreader:
             client = await self._connection.connect_to_any()
         async with client, client.pubsub() as subscription:
             try:
-                async with asyncio.timeout(2 * _QUIET_SECONDS):
-                    await subscription.subscribe(*self._queues)
+                await self._subscribe_all(subscription)
                 self._subscription = subscription
                 await self._hear(subscription)
             finally:
                 self._subscription = None
+
+    async def _subscribe_all(self, subscription: PubSub) -> None:
+        """Those included that come while this is under way."""
+        known: set[bytes] = set()
+        while missing := self._queues.keys() - known:
+            async with asyncio.timeout(2 * _QUIET_SECONDS):
+                await subscription.subscribe(*missing)
+            known |= missing
 
     async def _hear(self, subscription: PubSub) -> None:
         asked = False

@@ -147,11 +147,19 @@ def unpack_lapsed(groups: list[Any], values: list[Any]) -> list[LapsedClaim]:
 _GROUP_WIDTH = 9
 
 
-def unpack_stats(values: list[Any]) -> QueueStats:
-    """The numbers of a queue; its sums include what dropped groups left."""
-    now, delayed, unclaimed, completed, failed, expired, cancelled, *fields = values
-    rows = zip(*[iter(fields)] * _GROUP_WIDTH, strict=True)
-    groups = {name.decode(): _unpack_group_stats(now, *numbers) for name, *numbers in rows}
+def names_of_ageless(values: list[Any]) -> list[bytes]:
+    """The groups whose oldest delivery the script had no room to look for."""
+    *_, rows = _unpack_rows(values)
+    return [name for name, *_, since in rows if since == b"later"]
+
+
+def unpack_stats(values: list[Any], since: Mapping[bytes, Any]) -> QueueStats:
+    """The numbers of a queue, with what dropped groups left; `since` is what was asked for later."""
+    now, (delayed, unclaimed, completed, failed, expired, cancelled), rows = _unpack_rows(values)
+    groups = {
+        name.decode(): _unpack_group_stats(now, *numbers, since.get(name, last))
+        for name, *numbers, last in rows
+    }
     return queue_stats(
         groups,
         delayed=delayed,
@@ -161,6 +169,10 @@ def unpack_stats(values: list[Any]) -> QueueStats:
         expired=expired,
         cancelled=cancelled,
     )
+
+
+def _unpack_rows(values: list[Any]) -> tuple[int, list[int], list[tuple[Any, ...]]]:
+    return values[0], values[1:7], list(zip(*[iter(values[7:])] * _GROUP_WIDTH, strict=True))
 
 
 def _unpack_group_stats(now: int, *values: Any) -> GroupStats:

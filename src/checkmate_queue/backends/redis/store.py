@@ -95,8 +95,10 @@ class RedisStore:
 
         self._connection.open()
         version = str((await self._connection.ask("INFO", "server"))["redis_version"])
-        await self._connection.ask("SET", self._keys.format, RECORD_FORMAT, "NX")
         found = await self._connection.ask("GET", self._keys.format)
+        if found is None:  # only then: a full server refuses to write
+            await self._connection.ask("SET", self._keys.format, RECORD_FORMAT, "NX")
+            found = await self._connection.ask("GET", self._keys.format)
         stored = int(found) if found is not None and found.isdigit() else None
         if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
             raise ConfigError(f"Redis {version} is too old; 6.2 or newer is needed.")

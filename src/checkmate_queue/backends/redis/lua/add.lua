@@ -27,7 +27,7 @@ local GRACE = 3600000 -- ms in which those who tick find out first who is dead, 
 local MOST_PUSHES = 4 * queue.BATCH
 local limited = ARGV[4] ~= ''
 
-local refusal = enter()
+local refusal = enter(true)
 if refusal then
   return refusal
 end

@@ -74,15 +74,26 @@ local function remove_schedules()
     call('ZREM', key_of('schedules'), id)
   end
   call('UNLINK', key_of('schedules_due'))
-  local occurrences = call('HSCAN', key_of('occurrences'), 0, 'COUNT', BATCH)[2]
+  return #ids > 0
+end
+
+-- Goes on where it stopped, since one scan gives up after so many empty places.
+local function remove_occurrences()
+  if call('EXISTS', key_of('occurrences')) == 0 then
+    return false
+  end
+  local cursor = call('HGET', KEYS[1], 'emptied') or 0
+  local following, occurrences = unpack(call('HSCAN', key_of('occurrences'), cursor, 'COUNT', BATCH))
   for i = 1, #occurrences, 2 do
     remove_series(series.id_of({id = occurrences[i]}))
     call('HDEL', key_of('occurrences'), occurrences[i])
   end
-  return #ids + #occurrences > 0
+  call('HSET', KEYS[1], 'emptied', following)
+  return true
 end
 
-if not chores.caught_up() or remove_epochs() or remove_groups() or remove_schedules() then
+if not chores.caught_up() or remove_epochs() or remove_groups() or remove_schedules()
+  or remove_occurrences() then
   return queue.AGAIN
 end
 for _, name in ipairs(WHOLE) do

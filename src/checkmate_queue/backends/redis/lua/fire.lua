@@ -17,7 +17,7 @@ local READY, OCCURRENCE, DROP = records.READY, records.OCCURRENCE, records.DROP
 local enter = entry.enter
 local caught_up = catch_up.caught_up
 
-local refusal = enter()
+local refusal = enter(true)
 if refusal then
   return refusal
 end

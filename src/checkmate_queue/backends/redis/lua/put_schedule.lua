@@ -13,7 +13,7 @@ local AGAIN, int, key_of = queue.AGAIN, queue.int, queue.key_of
 local enter = entry.enter
 local caught_up = catch_up.caught_up
 
-local refusal = enter()
+local refusal = enter(true)
 if refusal then
   return refusal
 end

@@ -4,9 +4,11 @@
 -- returns {'done', generation} or {'fenced', successor}
 local call = redis.call
 
-local successor = call('GET', KEYS[2])
-if successor and (call('SISMEMBER', KEYS[1], ARGV[1]) == 0 or call('HEXISTS', KEYS[3], 'closed') == 1) then
+local successor, is_known = call('GET', KEYS[2]), call('SISMEMBER', KEYS[1], ARGV[1]) == 1
+if successor and (not is_known or call('HEXISTS', KEYS[3], 'closed') == 1) then
   return {'fenced', successor}
 end
-call('SADD', KEYS[1], ARGV[1])
+if not is_known then -- a full server refuses to write
+  call('SADD', KEYS[1], ARGV[1])
+end
 return {'done', tonumber(call('GET', KEYS[4]) or 0)}

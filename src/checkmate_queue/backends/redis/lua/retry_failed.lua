@@ -12,7 +12,7 @@ local call = redis.call
 local now, AGAIN, key_of = queue.now, queue.AGAIN, queue.key_of
 local READY, OCCURRENCE, DROP = records.READY, records.OCCURRENCE, records.DROP
 
-local refusal = entry.enter()
+local refusal = entry.enter(true)
 if refusal then
   return refusal
 end

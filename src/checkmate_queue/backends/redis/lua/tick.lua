@@ -22,6 +22,7 @@ local LAPSED = records.LAPSED
 local enter_as = entry.enter_as
 local fits, promote, next_of = catch_up.fits, catch_up.promote, catch_up.next_of
 
+local FEW, ROUND = 30, 1000
 local epoch = ARGV[4]
 
 local refusal = enter_as(epoch)
@@ -46,10 +47,24 @@ local function settle()
   flush()
 end
 
+-- True where it is time to look at all groups: each of many workers ticks at least once a second, and that would cost
+-- the square of their number.
+local function is_round(field)
+  local elapsed = now - tonumber(call('HGET', KEYS[1], field) or 0)
+  return call('HLEN', queue.GROUPS) <= FEW or elapsed < 0 or elapsed >= ROUND
+end
+
+-- Of many groups it is the sum of up to a second ago.
 local function pending()
+  if not is_round('summed_at') then
+    return tonumber(call('HGET', KEYS[1], 'sum'))
+  end
   local sum = 0
   for _, group in ipairs(groups.all()) do
     sum = sum + tonumber(call('HGET', group_key(group.gid), 'pending') or 0)
+  end
+  if call('HLEN', queue.GROUPS) > FEW then
+    call('HSET', KEYS[1], 'sum', sum, 'summed_at', queue.int(now))
   end
   return sum
 end
@@ -73,13 +88,19 @@ end
 promote()
 writes.sleep()
 local more = get_failures().expire(tonumber(ARGV[6]))
-attendance.account()
-local dropped = deaths.mark()
+local accounts, dropped, abandoned = deaths.are_left() or is_round('attended_at'), {}, {}
+if accounts then
+  attendance.account()
+  dropped = deaths.mark()
+end
 deaths.hand_on(epoch)
-local abandoned = attendance.judge(tonumber(ARGV[7]), dropped)
+if accounts then
+  abandoned = attendance.judge(tonumber(ARGV[7]), dropped)
+end
 more = not chores.caught_up() or more or call('EXISTS', key_of('dying')) == 1 or deaths.are_left()
 local schedules_due = schedule_records.due(BATCH)
 local next_at = next_of({'due', 'schedules_due', 'expiry'}, earliest(expiry.next_unclaimed(), next_lease()))
-local lapsed_groups, lapsed = deaths.held(epoch)
+local lapsed_groups, lapsed, is_cut = deaths.held(epoch)
+more = more or is_cut
 return {'done', now, next_at or 0, writes.tally.readied, pending(), (more or #schedules_due == BATCH) and 1 or 0,
   lapsed_groups, lapsed, schedules_due, abandoned, dropped}

@@ -1,9 +1,10 @@
 -- Work that a verb has decided but that may be too long for one step. Every verb does it first, in batches, and comes
 -- again until none is left: nobody sees what is half done.
---   drop:<gid>        the deliveries of a dropped group end; its numbers are settled already
+--   drop:<gid> <n>    the deliveries of a dropped group end; its numbers are settled already; <n> of the scan or nothing
 --   adopt:<gid>,<gid> unclaimed jobs become ready in these groups (G2)
 --   fan:<n>           the jobs in the lists `fan:<n>:<priority>` become ready in the groups in `fan:<n>`
 --   cancel:<n>        the jobs in the set `cancel:<n>` end where they were never claimed (R4, R7)
+--   trim:<gid> <priority>   numbers that stand for nothing go from the head of this list
 --   rename:<from>\n<old>\n<new>   failed entries of a group get its new name, from this number on
 -- include: lib/queue.lua
 -- include: lib/writes.lua
@@ -45,8 +46,10 @@ local function end_dropped(key, gid, was_waiting, outcome)
   end
 end
 
-local function drop_deliveries(gid)
-  local stored = call('HSCAN', deliveries_key(gid), 0, 'COUNT', BATCH)[2]
+-- Goes on where it stopped: what lies there no more would be looked through again and again, and one scan gives up
+-- after that many empty places.
+local function drop_deliveries(gid, cursor)
+  local following, stored = unpack(call('HSCAN', deliveries_key(gid), cursor, 'COUNT', BATCH))
   for i = 1, #stored, 2 do
     local delivery = unpack_delivery(stored[i + 1])
     if delivery then
@@ -57,6 +60,7 @@ local function drop_deliveries(gid)
     later('HDEL', deliveries_key(gid), stored[i])
   end
   flush()
+  call('LSET', key_of('chores'), 0, 'drop:' .. gid .. ' ' .. following)
   return #stored / 2
 end
 
@@ -77,11 +81,12 @@ local function drop_waiting(gid)
   return keys and #keys or 1
 end
 
-local function drop(gid)
-  local handled = drop_deliveries(gid)
-  if handled == 0 then
-    handled = drop_waiting(gid)
+local function drop(rest)
+  local gid, cursor = string.match(rest, '^(%d+) ?(%d*)$')
+  if call('EXISTS', deliveries_key(gid)) == 1 then
+    return math.max(1, drop_deliveries(gid, cursor ~= '' and cursor or '0'))
   end
+  local handled = drop_waiting(gid)
   if handled == 0 then
     call('UNLINK', key_of('fill:' .. gid))
   end
@@ -132,16 +137,23 @@ local function fan(number)
 end
 
 local function cancel(number)
-  local keys = call('SPOP', key_of('cancel:' .. number), BATCH)
-  for _, key in ipairs(keys) do
-    local job = jobs.read(key)
-    if job then
-      waiting.finish(key, job, 'cancelled')
+  local set = key_of('cancel:' .. number)
+  local handled = 0
+  for _, key in ipairs(call('SRANDMEMBER', set, BATCH)) do
+    local job = handled < BATCH and jobs.read(key)
+    if handled < BATCH then
+      handled = handled + (job and waiting.finish(key, job, 'cancelled') or 1)
+      later('SREM', set, key)
     end
   end
   flush()
   waiting.trim()
-  return #keys
+  return handled
+end
+
+local function trim(rest)
+  local gid, priority = string.match(rest, '^(%d+) (.*)$')
+  return waiting.trim_list(gid, priority, BATCH)
 end
 
 local function rename(rest)
@@ -158,7 +170,7 @@ local function rename(rest)
 end
 
 -- each does up to a batch and returns how many records it handled: 0 once there is none
-local doers = {drop = drop, adopt = adopt, fan = fan, cancel = cancel, rename = rename}
+local doers = {drop = drop, adopt = adopt, fan = fan, cancel = cancel, trim = trim, rename = rename}
 
 -- Ends the jobs of a schedule that were never claimed; `number` is like no other's.
 function chores.cancel(schedule_id, number)

@@ -15,6 +15,8 @@ local LAPSED, pack_delivery, unpack_delivery = records.LAPSED, records.pack_deli
 
 local deaths = {}
 
+local MOST_BYTES = 4 * 1024 * 1024 -- of payloads in one answer: none should take longer than a caller's patience
+
 local function by_number()
   local found = {}
   for _, group in ipairs(groups.all()) do
@@ -183,22 +185,27 @@ local function held_members(epoch)
   return found
 end
 
--- The lapsed claims that the epoch holds, in the order of their claims: group and most stalls of each; and the claims.
+-- The lapsed claims that the epoch holds, in the order of their claims: group and most stalls of each; the claims; and
+-- whether their payloads were too large for all.
 function deaths.held(epoch)
-  local owners, taken = {}, claims.none()
+  local owners, taken, size, is_cut = {}, claims.none(), 0, false
   local held = held_members(epoch)
   local registered = #held > 0 and by_number() or {}
   for _, member in ipairs(held) do
     local group = registered[member.gid]
     local before = #taken.keys
-    if group then
+    is_cut = size >= MOST_BYTES
+    if is_cut then
+      break
+    elseif group then
       claims.read(taken, {member.key}, group, LAPSED)
     end
     if #taken.keys > before then
       owners[#owners + 1], owners[#owners + 2] = group.name, group.max_stalls
+      size = size + call('HSTRLEN', queue.PAYLOADS, member.key)
     end
   end
-  return owners, claims.answer(taken)
+  return owners, claims.answer(taken), is_cut
 end
 
 return deaths

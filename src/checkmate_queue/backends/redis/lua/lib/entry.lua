@@ -14,14 +14,19 @@ local function lease_of(epoch)
   return expires_at and expires_at > now and expires_at or nil
 end
 
--- Returns the answer that refuses the call, or nil; renews the queue's contact.
-local function enter()
+-- Returns the answer that refuses the call, or nil; renews the queue's contact. A server whose memory is full refuses a
+-- script only if what it writes first may take memory. So all begin with what takes none, and can go on to make room,
+-- but those that store something new.
+local function enter(is_growing)
   local fields = call('HMGET', KEYS[1], 'format', 'successor', 'contact', 'shortest_span', 'paused', 'asleep')
   if fields[2] then
     return {'fenced', fields[2]}
   end
   if not fields[1] then
     return {'unknown'}
+  end
+  if not is_growing then
+    call('HDEL', KEYS[1], '')
   end
   local contact, shortest_span = tonumber(fields[3]), tonumber(fields[4] or nil)
   local gap = now - contact

@@ -15,8 +15,7 @@ local DELAYED = records.DELAYED
 local expiry = {}
 
 -- A job that is due and expired at once would have gone to the groups of its due time, and expired in each.
-local function end_delayed(key, job)
-  local live = members.live()
+local function end_delayed(key, job, live)
   for _, gid in ipairs(live) do
     count(group_key(gid), 'expired', 1)
   end
@@ -24,26 +23,31 @@ local function end_delayed(key, job)
   count(KEYS[1], 'delayed', -1)
   later('ZREM', DUE, jobs.due_member(key))
   jobs.remove(key, job)
+  return math.max(1, #live)
 end
 
--- Ends up to a batch of deliveries that were not claimed in time; true where more is left.
+-- Ends up to about a batch of deliveries that were not claimed in time; true where more is left.
 local function sweep()
   local keys = call('ZRANGEBYSCORE', key_of('expiry'), '-inf', int(now), 'LIMIT', 0, BATCH)
   if #keys == 0 then
     return false
   end
-  for _, key in ipairs(keys) do
+  local handled, ended, live = 0, 0, nil
+  while ended < #keys and handled < BATCH do
+    ended = ended + 1
+    local key = keys[ended]
     local job = jobs.read(key)
     if job and job.state == DELAYED then
-      end_delayed(key, job)
-    elseif job then
-      waiting.finish(key, job, 'expired')
+      live = live or members.live()
+      handled = handled + end_delayed(key, job, live)
+    else
+      handled = handled + (job and waiting.finish(key, job, 'expired') or 1)
     end
     later('ZREM', key_of('expiry'), key)
   end
   flush()
   waiting.trim()
-  return #keys == BATCH
+  return ended == BATCH or ended < #keys
 end
 
 -- The first unclaimed job; numbers before it that stand for nothing go, up to a batch of them.

@@ -1,5 +1,6 @@
 -- The queue that a script works on: its keys, and the present.
 -- KEYS[1] is the queue's own hash; every other key is its name with another ending, under the same hash tag.
+-- KEYS[2] is never there: by it a cluster's node refuses to work on a queue of which some keys are elsewhere.
 -- ARGV[1] is the present in ms, empty for the engine's clock; ARGV[2] is about how many records a step may touch;
 -- ARGV[3] is how long unclaimed jobs are kept, in ms.
 

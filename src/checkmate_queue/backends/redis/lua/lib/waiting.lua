@@ -5,9 +5,9 @@
 -- include: lib/jobs.lua
 
 local call = redis.call
-local BATCH, JOBS, OPEN, DUE, group_key = queue.BATCH, queue.JOBS, queue.OPEN, queue.DUE, queue.group_key
-local deliveries_key, priorities_key, ready_key = queue.deliveries_key, queue.priorities_key, queue.ready_key
-local front_key = queue.front_key
+local BATCH, JOBS, OPEN, DUE, key_of = queue.BATCH, queue.JOBS, queue.OPEN, queue.DUE, queue.key_of
+local group_key, deliveries_key, priorities_key = queue.group_key, queue.deliveries_key, queue.priorities_key
+local ready_key, front_key = queue.ready_key, queue.front_key
 local later, count = writes.later, writes.count
 local DELAYED, READY, OCCURRENCE, CLOSED = records.DELAYED, records.READY, records.OCCURRENCE, records.CLOSED
 local has, pack_job, unpack_job = records.has, records.pack_job, records.unpack_job
@@ -55,8 +55,9 @@ end
 
 local function end_ready(key, job, outcome)
   local open = waiting.open_groups(key, job)
-  local rest = open
+  local rest, looked = open, 0
   for gid in string.gmatch(open, '%d+') do
+    looked = looked + 1
     if is_waiting(key, gid) then
       count(group_key(gid), 'pending', -1)
       waiting.end_in(gid, job, true, outcome)
@@ -64,9 +65,11 @@ local function end_ready(key, job, outcome)
     end
   end
   waiting.keep(key, job, open, rest)
+  return math.max(1, looked)
 end
 
--- The number of a job that was ready stays behind in the lists, and is passed over there.
+-- The number of a job that was ready stays behind in the lists, and is passed over there. Returns how many deliveries it
+-- looked at.
 function waiting.finish(key, job, outcome)
   if job.state == READY then
     return end_ready(key, job, outcome)
@@ -83,6 +86,7 @@ function waiting.finish(key, job, outcome)
   end
   count(KEYS[1], outcome, 1)
   jobs.remove(key, job)
+  return 1
 end
 
 -- Whether a list's number stands for nothing any more.
@@ -94,25 +98,34 @@ function waiting.is_dead(key, gid)
   return has(unpack_job(raw).flags, CLOSED) and call('HEXISTS', deliveries_key(gid), key) == 0
 end
 
-local function trim_list(gid, priority)
-  local list = ready_key(gid, priority)
-  for _ = 1, BATCH do
+-- Takes up to so many dead numbers off the head of a list; returns how many.
+function waiting.trim_list(gid, priority, most)
+  local list, taken = ready_key(gid, priority), 0
+  while taken < most do
     local key = call('LINDEX', list, 0)
     if not key or not waiting.is_dead(key, gid) then
       break
     end
     call('LPOP', list)
+    taken = taken + 1
   end
   if call('EXISTS', list, front_key(gid, priority)) == 0 then
     call('ZREM', priorities_key(gid), priority)
   end
+  return taken
 end
 
--- Takes dead numbers off the heads of the lists concerned, so that what ends unseen leaves nothing behind. Called after
--- what was gathered has been written.
+-- Takes dead numbers off the heads of the lists concerned, so that what ends unseen leaves nothing behind; what is too
+-- much for one step is a chore. Called after what was gathered has been written.
 function waiting.trim()
+  local room = 2 * BATCH
   for _, place in pairs(touched) do
-    trim_list(place[1], place[2])
+    local gid, priority = place[1], place[2]
+    local taken = waiting.trim_list(gid, priority, room)
+    if taken == room then
+      call('RPUSH', key_of('chores'), 'trim:' .. gid .. ' ' .. priority)
+    end
+    room = room - taken
   end
   touched = {}
 end

@@ -82,7 +82,7 @@ local function wake()
   if tally.asleep then
     tally.asleep = false
     call('HDEL', KEYS[1], 'asleep')
-    call('PUBLISH', queue.key_of('news'), '')
+    redis.pcall('PUBLISH', queue.key_of('news'), '') -- a hint, which a user without a right to the channel goes without
   end
 end
 
