@@ -149,7 +149,7 @@ async def test_everything_moves_in_order(world: World) -> None:
     assert (progress.jobs, progress.total) == (2500, 2500)
     assert [each.jobs for each in told] == sorted(each.jobs for each in told)
     assert [each.step for each in told][-2:] == ["copy", "finish"]
-    assert await world.document() == Document(2, NEW, configs={"old": OLD})
+    assert await world.document() == Document(2, NEW, configs={"old": OLD}, moves=1)
     assert await world.accepting() == ["new q", "new another"]
     assert await drained(world.stores["new"]) == NAMES
     assert await world.stores["old"].is_vacant()

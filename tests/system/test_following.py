@@ -6,12 +6,21 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
-from checkmate_queue import ConfigError, Job, QueueFullError, QueueManager
+from checkmate_queue import (
+    BackendUnavailableError,
+    ConfigError,
+    Job,
+    LeaseLost,
+    QueueFullError,
+    QueueManager,
+)
 from checkmate_queue.backends.sqlite import SqliteStore
 from checkmate_queue.switching.document import parse
+from checkmate_queue.switching.mover import Mover
 from checkmate_queue.switching.settings import BACKEND_KEY
 from checkmate_queue.testing.waiting import wait_until
 
@@ -117,6 +126,53 @@ async def test_reads_follow(started: Started, tmp_path: Path) -> None:
     await first.set_active_backend("sqlite", config(tmp_path, "d"))
     assert await reader.list_queues() == ["q"]
     assert reader.get_active_config()["path"] == str(tmp_path / "d.db")
+
+
+async def test_worker_that_saw_nothing_of_a_move_away_and_back(started: Started, tmp_path: Path) -> None:
+    """B2, B4: what it runs is settled there, once; no lease is lost."""
+    first, worker = [await started(url(tmp_path, "a")) for _ in range(2)]
+    began, go_on = asyncio.Event(), asyncio.Event()
+    runs: list[str] = []
+    lost: list[LeaseLost] = []
+
+    async def handle(job: Job[Any]) -> None:
+        runs.append(job.id)
+        began.set()
+        await go_on.wait()
+
+    worker.on(LeaseLost, lost.append)
+    await worker.get_queue("q").consume(handle, consumer_group="g")
+    await first.get_queue("q").enqueue(1, job_id="long")
+    await began.wait()
+    assert worker._backends is not None
+    async with worker._backends._following:  # It may meet fences, but is too slow to look where they lead.
+        for name in ("b", "a"):
+            await first.set_active_backend("sqlite", config(tmp_path, name))
+    await first.get_queue("q").enqueue(2, job_id="short")
+    await wait_until(lambda: runs == ["long", "short"], description="the worker goes on")
+    go_on.set()
+
+    async def all_is_settled() -> bool:
+        return (await first.get_queue("q").get_stats()).completed == 2
+
+    await wait_until(all_is_settled, description="all is settled")
+    assert (runs, lost) == (["long", "short"], [])
+
+
+async def test_switch_back_that_is_undone_opens_nothing(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B6: one who never heard of the switch away must not find the old backend open."""
+    first, asleep = [await started(url(tmp_path, "a")) for _ in range(2)]
+    await asleep.get_queue("q").enqueue(1, job_id="1")
+    await first.set_active_backend("sqlite", config(tmp_path, "b"))
+    with monkeypatch.context() as context, pytest.raises(BackendUnavailableError):
+        context.setattr(Mover, "_copy_queue", AsyncMock(side_effect=BackendUnavailableError("full disk")))
+        await first.set_active_backend("sqlite", config(tmp_path, "a"))
+    for name in ("q", "new"):
+        await asleep.get_queue(name).enqueue(2, job_id="2")
+        assert await first.get_queue(name).get_job("2") is not None
+    assert asleep.get_active_config()["path"] == str(tmp_path / "b.db")
 
 
 async def test_concurrency_changes_under_running_consumers(started: Started, tmp_path: Path) -> None:

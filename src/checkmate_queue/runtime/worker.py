@@ -322,8 +322,9 @@ class Worker:
                 self._spawn(self._rejoined(subscriber))
 
     def lease_lost_soon(self, epoch: Epoch) -> None:
-        """The heartbeat found the lease lost."""
-        self._spawn(self.lease_lost(epoch))
+        """The heartbeat found the lease lost; the keeper, which sees a switch of the backend too, looks."""
+        if epoch == self._epoch:
+            self._keeper.look()
 
     def _renounce(self) -> int:
         return sum(dispatcher.renounce() for dispatcher in self._dispatchers.values())

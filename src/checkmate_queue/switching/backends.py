@@ -80,6 +80,7 @@ class Backends:
         self._polls: set[asyncio.Task[None]] = set()
         self.active = initial
         self.version = 1
+        self._moves = 0
 
     async def open(self) -> SwitchableStore:
         """Open the settings, and the backend that they name; raises what opening raises."""
@@ -119,6 +120,7 @@ class Backends:
     def _note(self, found: ActiveBackend) -> None:
         self.active = Place(found.plugin, found.config)
         self.version = found.document.version
+        self._moves = found.document.moves
 
     # -- stores ----------------------------------------------------------------------------------
 
@@ -214,7 +216,7 @@ class Backends:
         await persevere(store.open, place.config.patience_seconds)
         old, old_place = self._home_store, self._home
         self._home, self._home_store = place, store
-        self._initial, self.version = place, 0
+        self._initial, self.version, self._moves = place, 0, 0
         self._settings = self._settings_in(store)
         self._store.keep_settings_in(store, closing=None if self._store.active is old else old)
         log.info(
@@ -227,9 +229,10 @@ class Backends:
         if found is None or found.document.version == self.version:
             return False
         before, place = self.active, Place(found.plugin, found.config)
-        if not place.is_same_storage(before) or not place.is_same_engine(before):
+        has_moved = found.document.moves != self._moves
+        if has_moved or not place.is_same_storage(before) or not place.is_same_engine(before):
             store, kept = await self._opened(place)
-            if store is not self._store.active:
+            if has_moved or store is not self._store.active:
                 self._store.switch_to(store, kept, place.plugin.id)
         self._note(found)
         self._on_change(place.config)

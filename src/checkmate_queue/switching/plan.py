@@ -54,6 +54,7 @@ def flip(document: Document, switch_id: str, owner: str) -> Document:
     return replace(
         document,
         version=document.version + 1,
+        moves=document.moves + 1,
         active=under.other,
         phase="clearing",
         undertaking=replace(_advanced(under), other=document.active),
