@@ -14,10 +14,10 @@ refused with `MoveLostError`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from checkmate_queue.core.errors import QueueError
-from checkmate_queue.core.model import Epoch
+from checkmate_queue.core.model import Epoch, StoreLimits
 from checkmate_queue.core.moving import Export, HeldClaim, Moved
 from checkmate_queue.store import Store
 
@@ -96,6 +96,14 @@ class Moving(Protocol):
         A worker whose queue was moved joins again under its name, and so finds its epoch; its claims have
         new keys, and it knows them by their groups, ids and order. Renews the lease.
         """
+
+
+@runtime_checkable
+class Limitable(Protocol):
+    """A store that stays the same one, since all that it holds lives in it, whatever its config becomes."""
+
+    def limit(self, limits: StoreLimits) -> None:
+        """Keep to these limits from now on (B1)."""
 
 
 class MovableStore(Store, Moving, Protocol):

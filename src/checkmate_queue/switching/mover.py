@@ -76,6 +76,8 @@ class Mover:
         self._owner = uuid.uuid4().hex
         self._progress = Progress("copy")
         self._at_hand: list[tuple[StoredConfig, MovableStore]] = []
+        self._accepting = False
+        self.warnings: list[str] = []
 
     async def switch(self, target: StoredConfig, most: int | None) -> Progress:
         """Move everything to `target`, whose queues hold at most `most` jobs, and make it the active backend.
@@ -123,8 +125,12 @@ class Mover:
         async with self._open(config) as store:
             yield store
 
-    async def resume(self, document: Document) -> None:
-        """Finish or undo what a process that died has left."""
+    async def resume(self, document: Document, whatever_is_left: bool = False) -> None:
+        """Finish or undo what a process that died has left.
+
+        Where all is on the new backend already and only the old one can't be reached to be emptied, that is
+        tried again later by whoever comes; with `whatever_is_left` it is left as it is, closed.
+        """
         assert document.undertaking is not None
         seen = document.undertaking
 
@@ -135,7 +141,13 @@ class Mover:
 
         taken = await self._settings.change_document(take_over)
         log.warning("A switch was left half-way; it is being %s", _to_be_done(taken))
-        await self._end(taken)
+        try:
+            await self._end(taken)
+        except BackendUnavailableError:
+            if not (whatever_is_left and self._accepting):
+                raise
+            log.warning("What is left in the %s backend was not removed; it stays closed", seen.other.plugin)
+            await self._settings.change_document(partial(plan.end, switch_id=seen.id))
 
     # -- copying ---------------------------------------------------------------------------------
 
@@ -157,7 +169,14 @@ class Mover:
                 if document is not None:
                     await self._end(document)
                 raise
-        await self._end(document)
+        try:
+            await self._end(document)
+        except BackendUnavailableError as error:
+            if not self._accepting:
+                raise
+            # Everything is on the new backend, so the switch has succeeded.
+            self.warnings.append(f"The old backend is still to be emptied, which others try again: {error}")
+            log.warning("%s", self.warnings[-1])
 
     async def _copy(self, document: Document, switch_id: str) -> None:
         under = plan.owned(document, switch_id, self._owner)
@@ -220,6 +239,7 @@ class Mover:
     ) -> None:
         async with self._use(active) as new:
             await new.admit(switch_id)
+        self._accepting = True
         async with self._use(other) as old:
             await old.clear(successor)
 

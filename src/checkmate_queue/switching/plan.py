@@ -19,11 +19,16 @@ def begin(document: Document, target: StoredConfig, switch_id: str, owner: str, 
 
     `fence` is what its fences say.
     """
+    check_idle(document)
+    return replace(document, phase="moving", undertaking=Undertaking(switch_id, owner, 0, target, fence))
+
+
+def check_idle(document: Document) -> None:
+    """Raise `BackendSwitchError` where a switch is under way."""
     if document.undertaking is not None:
         raise BackendSwitchError(
             f"A switch to {_where(document)!r} is under way already; wait until it has ended"
         )
-    return replace(document, phase="moving", undertaking=Undertaking(switch_id, owner, 0, target, fence))
 
 
 def next_step(document: Document) -> Step | None:

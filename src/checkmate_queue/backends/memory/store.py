@@ -95,6 +95,13 @@ class MemoryStore:
             now = self._clock()
             self._queues[queue] = QueueState(queue, self._limits, self._announce, now, now, self._epochs)
 
+    def limit(self, limits: StoreLimits) -> None:
+        """See `Limitable`."""
+        with self._lock:
+            self._limits = limits
+            for queue in self._queues.values():
+                queue.limits = queue.failed.limits = limits
+
     def listen(self, on_news: News) -> None:
         """See the contract."""
         self._listeners.append(on_news)
