@@ -16,10 +16,13 @@ from checkmate_queue import (
     ConfigError,
     Job,
     LeaseLost,
+    PayloadError,
     QueueFullError,
     QueueManager,
+    Retry,
 )
 from checkmate_queue.backends.sqlite import SqliteStore
+from checkmate_queue.core.moving import MovedRetry
 from checkmate_queue.switching import backends, mover
 from checkmate_queue.switching.document import parse
 from checkmate_queue.switching.mover import Mover
@@ -292,6 +295,51 @@ async def test_concurrency_changes_under_running_consumers(started: Started, tmp
     for _ in range(24):
         gate.release()
     await wait_until(lambda: running == {"g": 0, "own": 0}, description="all are done")
+
+
+async def test_settings_reach_a_running_process(started: Started, tmp_path: Path) -> None:
+    """B1, L9, J6: payloads, delays and retries go by the config that holds; a lease by that of its join."""
+    manager = await started("memory://", delay_multiplier=0.001, lease_seconds=40, max_payload_bytes=10)
+    failed = asyncio.Event()
+
+    async def handle(job: Job[Any]) -> None:
+        failed.set()
+        raise Retry(delay=60)
+
+    queue = manager.get_queue("q")
+    await queue.consume(handle, consumer_group="g")
+    with pytest.raises(PayloadError):
+        await queue.enqueue("x" * 20)
+    await manager.set_active_backend("sqlite", config(tmp_path, "a", lease_seconds=20))
+    await queue.enqueue("x" * 20, start_delay=60, job_id="later")
+    await queue.enqueue("x" * 20, job_id="soon")
+    await failed.wait()
+    later = await queue.get_job("later")
+    assert later is not None
+    store = SqliteStore(tmp_path / "a.db")
+    await store.open()
+
+    async def retries_later() -> bool:
+        jobs = await store.jobs("q")
+        return [(each.id, each.state) for each in jobs] == [("later", "delayed"), ("soon", "retrying")]
+
+    try:
+        await wait_until(retries_later, description="it waits for its retry")
+        (record,) = await store.jobs("q", "delayed")
+        assert record.due_at is not None
+        assert record.due_at - record.enqueued_at >= 60_000
+        (retry,) = [each for each in (await store.export("q")).records if isinstance(each, MovedRetry)]
+        assert retry.due_at - record.enqueued_at > 50_000
+    finally:
+        await store.close()
+    runtime = manager._runtime
+    assert runtime is not None
+    (worker,) = runtime.heart._due
+    assert worker.beat_seconds == 40 / 3  # Of the lease that it has.
+    await queue.consume(handle, consumer_group="h")
+    assert worker.beat_seconds == 20 / 3
+    await manager.set_active_backend("sqlite", config(tmp_path, "a", max_block_seconds=7))
+    assert runtime.heart.max_block_seconds == 7
 
 
 async def test_limits_of_the_memory_change_too(started: Started, tmp_path: Path) -> None:
