@@ -20,6 +20,7 @@ from checkmate_queue import (
     QueueFullError,
     QueueManager,
     Retry,
+    SwitchProgressed,
 )
 from checkmate_queue.backends.sqlite import SqliteStore
 from checkmate_queue.core.moving import MovedRetry
@@ -295,6 +296,22 @@ async def test_concurrency_changes_under_running_consumers(started: Started, tmp
     for _ in range(24):
         gate.release()
     await wait_until(lambda: running == {"g": 0, "own": 0}, description="all are done")
+
+
+async def test_progress_counts_jobs(started: Started, tmp_path: Path) -> None:
+    """B7: not deliveries, of which there are as many as groups."""
+    manager = await started(url(tmp_path, "a"))
+    queue = manager.get_queue("q")
+    for group in ("g", "h"):
+        await (await queue.consume(print, consumer_group=group)).stop()
+    await queue.enqueue_many(range(3))
+    await queue.enqueue(3, start_delay=60)
+    events: list[SwitchProgressed] = []
+    manager.on(SwitchProgressed, events.append)
+    await manager.set_active_backend("sqlite", config(tmp_path, "b"))
+    await wait_until(lambda: bool(events) and events[-1].step == "finish", description="it is told")
+    assert {event.total for event in events} == {4}
+    assert events[-1].jobs == 4
 
 
 async def test_settings_reach_a_running_process(started: Started, tmp_path: Path) -> None:

@@ -256,7 +256,7 @@ class Mover:
     async def _check_capacity(self, document: Document, most: int | None) -> None:
         async with self._use(document.active) as old:
             stats = {queue: await old.stats(queue) for queue in await old.queues()}
-        total = sum(queue.pending + queue.delayed + queue.unclaimed for queue in stats.values())
+        total = sum(map(plan.about_jobs, stats.values()))
         self._progress = replace(self._progress, total=total)
         plan.check_capacity(stats, most)
 

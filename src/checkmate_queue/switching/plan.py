@@ -108,6 +108,13 @@ def owned(document: Document, switch_id: str, owner: str) -> Undertaking:
     return under
 
 
+def about_jobs(queue: QueueStats) -> int:
+    """About how many jobs a queue holds; its numbers count deliveries, so those of its fullest group."""
+    groups = queue.groups.values()
+    fullest = max((each.pending + each.delayed + each.processing for each in groups), default=0)
+    return queue.delayed - sum(each.delayed for each in groups) + queue.unclaimed + fullest
+
+
 def check_capacity(stats: Mapping[str, QueueStats], most: int | None) -> None:
     """Raise `BackendSwitchError` where a queue would be too large for the new backend (B1)."""
     for name, queue in stats.items():
