@@ -346,8 +346,10 @@ class Backends:
 
     async def switch(self, plugin_id: str, values: Mapping[str, Any]) -> SwitchResult:
         """Move everything to another backend; see `QueueManager.set_active_backend`."""
-        target, stored = await self._accept(plugin_id, values)
         await self._end_what_was_left()
+        for queue in (await self._store.queues())[:1]:
+            await self._store.register(queue)  # A fence that other settings left is followed first.
+        target, stored = await self._accept(plugin_id, values)
         if target.is_same_storage(await self._present()):
             await self._check_reachable(stored)
             await self._settings.change_document(partial(plan.exchange_config, config=stored))

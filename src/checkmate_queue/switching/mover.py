@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +16,7 @@ from checkmate_queue.core.errors import BackendSwitchError, BackendUnavailableEr
 from checkmate_queue.core.moving import MovedJob, MovedSchedule
 from checkmate_queue.moving import MovableStore
 from checkmate_queue.runtime.patience import persevere
-from checkmate_queue.store import BATCH
+from checkmate_queue.store import BATCH, FencedError
 from checkmate_queue.switching import plan
 from checkmate_queue.switching.document import Document, StoredConfig
 from checkmate_queue.switching.settings import BackendSettings
@@ -191,6 +191,8 @@ class Mover:
             number = 0
             for queue in queues:
                 number = await self._copy_queue(old, new, switch_id, queue, number)
+            # The registry tells its fence to a name that it does not know.
+            await _check_closed(old, [f"switch {switch_id}", *queues[:1]], successor)
 
     async def _copy_queue(
         self, old: MovableStore, new: MovableStore, switch_id: str, queue: str, number: int
@@ -268,6 +270,20 @@ class Mover:
                 await asyncio.sleep(BEAT_SECONDS)
                 with suppress(BackendUnavailableError):
                     await self._settings.change_document(beat)
+
+
+async def _check_closed(old: MovableStore, queues: Sequence[str], successor: str) -> None:
+    """Raise where the fence is not this switch's any more: what was copied may have changed since."""
+    for queue in queues:
+        try:
+            await old.register(queue)
+        except FencedError as fence:
+            if fence.successor == successor:
+                continue
+        raise BackendSwitchError(
+            "The old backend was closed by another switch meanwhile, or opened; are the settings of some "
+            "process in another place than those of this one?"
+        )
 
 
 def _to_be_done(document: Document) -> str:
