@@ -14,10 +14,10 @@ refused with `MoveLostError`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from checkmate_queue.core.errors import QueueError
-from checkmate_queue.core.model import Epoch
+from checkmate_queue.core.model import Epoch, StoreLimits
 from checkmate_queue.core.moving import Export, HeldClaim, Moved
 from checkmate_queue.store import Store
 
@@ -55,15 +55,17 @@ class Moving(Protocol):
 
         A store is empty when no queue is registered; one that was cleared, or that a move began to fill and
         never admitted, is emptied of what is left. From here to `admit` every writing verb on any queue,
-        known or not, raises `FencedError(successor)`.
+        known or not, raises `FencedError(successor)`. What the fence of a cleared store said is kept for
+        `reopen`.
         """
 
     async def restore(self, token: str, queue: str, n: int, records: Sequence[Moved]) -> None:
         """Store records of a queue, in the order in which `export` gave them.
 
         `n` counts the calls of a move from 1; a repeated n stores nothing. Keys may be changed, order and
-        name spaces may not. No limit of a full queue holds (J8). Any other token than that of the last
-        `receive` raises `MoveLostError`, and so does a token that was admitted.
+        name spaces may not. No epoch gets a number that this store ever gave to another one. No limit of
+        a full queue holds (J8). Any other token than that of the last `receive` raises `MoveLostError`, and
+        so does a token that was admitted.
         """
 
     async def admit(self, token: str) -> None:
@@ -75,7 +77,9 @@ class Moving(Protocol):
     async def reopen(self, successor: str) -> None:
         """Lift those fences, of queues and of the registry, that say exactly this.
 
-        A cleared or half-filled store that is reopened is an empty one again.
+        A cleared or half-filled store that is reopened is an empty one again. One that `receive` found
+        closed, since it had been switched away from, is closed again as it was: who never heard of that
+        switch must not find it open.
         """
 
     async def clear(self, successor: str) -> None:
@@ -92,6 +96,14 @@ class Moving(Protocol):
         A worker whose queue was moved joins again under its name, and so finds its epoch; its claims have
         new keys, and it knows them by their groups, ids and order. Renews the lease.
         """
+
+
+@runtime_checkable
+class Limitable(Protocol):
+    """A store that stays the same one, since all that it holds lives in it, whatever its config becomes."""
+
+    def limit(self, limits: StoreLimits) -> None:
+        """Keep to these limits from now on (B1)."""
 
 
 class MovableStore(Store, Moving, Protocol):

@@ -25,7 +25,7 @@ FOR_THE_LIBRARY = {
         *("draining", "consuming", "forget"),
     },
     Queue: {
-        *("worker", "slots_changed", "work_came", "ended", "has_ended", "stopped"),
+        *("worker", "config_changed", "work_came", "ended", "has_ended", "stopped"),
         *("starting", "declared", "declared_groups", "has_declared", "start_declared"),
         *("withdraw_declared", "rewind"),
     },

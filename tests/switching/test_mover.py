@@ -149,7 +149,7 @@ async def test_everything_moves_in_order(world: World) -> None:
     assert (progress.jobs, progress.total) == (2500, 2500)
     assert [each.jobs for each in told] == sorted(each.jobs for each in told)
     assert [each.step for each in told][-2:] == ["copy", "finish"]
-    assert await world.document() == Document(2, NEW, configs={"old": OLD})
+    assert await world.document() == Document(2, NEW, configs={"old": OLD}, moves=1)
     assert await world.accepting() == ["new q", "new another"]
     assert await drained(world.stores["new"]) == NAMES
     assert await world.stores["old"].is_vacant()
@@ -207,6 +207,29 @@ async def test_failure_on_the_way_is_undone(world: World, monkeypatch: pytest.Mo
     assert await drained(world.stores["old"]) == NAMES
     assert await world.stores["new"].is_vacant()
     await world.stores["new"].register("q")
+
+
+@pytest.mark.parametrize("queue", ["q", None])
+async def test_fence_of_another_switch_is_no_fence_of_this_one(
+    queue: str | None, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B6: two settings stores that know nothing of each other must not each move everything."""
+    old, new = world.stores["old"], world.stores["new"]
+    await fill(old)
+    restore = new.restore
+
+    async def meanwhile(*args: Any) -> None:
+        await old.fence(queue, "another")
+        await restore(*args)
+
+    monkeypatch.setattr(new, "restore", meanwhile)
+    with pytest.raises(BackendSwitchError, match="another switch"):
+        await world.mover().switch(NEW, None)
+    assert (await world.document()).active == OLD
+    assert await new.queues() == []
+    with pytest.raises(FencedError) as fence:
+        await old.register(queue or "new")
+    assert fence.value.successor == "another"
 
 
 async def test_unreachable_target_is_named(world: World) -> None:

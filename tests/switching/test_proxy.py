@@ -248,6 +248,26 @@ async def test_several_switches(scene: Scene) -> None:
     assert scene.followed == 3
 
 
+async def test_moves_away_and_back_that_nobody_here_saw(scene: Scene) -> None:
+    """B2, G8: the worker's epoch has another number there now; its lease is not lost for that."""
+    epoch = await scene.proxy.join("q", "w", [GroupJoin("g")], 30_000)
+    await add(scene, "a", "b")
+    (claim,) = (await scene.proxy.exchange(epoch, "g", 1, (), 1)).claims
+    await scene.switch(NEW)
+    await scene.switch(OLD)
+
+    async def look(generation: int) -> bool:
+        await scene.follow(generation, "")
+        return True
+
+    scene.proxy._look = look
+    with pytest.raises(LeaseLostError):
+        await scene.proxy.heartbeat(epoch)  # It can't look; the worker then has its keeper do so.
+    answer = await scene.proxy.exchange(epoch, "g", 2, [Done(claim.key)], 1)
+    assert answer.refused == []
+    assert [each.job_id for each in answer.claims] == ["b"]
+
+
 async def test_everything_at_once(scene: Scene) -> None:
     """B3: many callers meet the fence together, and none sees it."""
     epoch = await scene.proxy.join("q", "w", [GroupJoin("g"), GroupJoin("h")], 30_000)

@@ -20,6 +20,7 @@ from checkmate_queue import (
     ConfigError,
     Job,
     PluginNotFoundError,
+    QueueError,
     QueueManager,
     SwitchProgressed,
 )
@@ -278,6 +279,27 @@ async def test_config_of_the_same_storage(started: Started, places: Places) -> N
     assert (result.migrated_jobs, result.warnings) == (0, ())
     assert manager.get_active_config()["concurrency"] == 3
     assert (await started(places.url("old"))).get_active_config()["concurrency"] == 3
+    assert (await manager.get_queue("q").get_stats()).unclaimed == 1
+
+
+@pytest.mark.parametrize("kind", ["redis", pytest.param("postgres", marks=pytest.mark.full)])
+async def test_config_that_the_same_storage_refuses(
+    kind: str, make_places: MakePlaces, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B1: a password that is wrong changes nothing, or nobody could follow."""
+    monkeypatch.setenv("CHECKMATE_QUEUE_SECRET_KEY", Fernet.generate_key().decode())
+    places = make_places(kind)
+    manager = await started(places.url("old"))
+    await manager.get_queue("q").enqueue(1)
+    before = await places.setting("old")
+    config = places.config("old")
+    scheme, _, rest = config["url"].partition("://")
+    wrong = {**config, "url": f"{scheme}://nobody@{rest.rpartition('@')[2]}", "password": "s3cret"}
+    for call in (manager.set_active_backend, manager.preview_switch):
+        with pytest.raises(QueueError) as caught:
+            await call(kind, {**wrong, "patience_seconds": 0.1})
+        assert "s3cret" not in f"{caught.value!r}"
+    assert await places.setting("old") == before
     assert (await manager.get_queue("q").get_stats()).unclaimed == 1
 
 

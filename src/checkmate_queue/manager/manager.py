@@ -195,7 +195,7 @@ class QueueManager(Switching, Overview):
         heart = Heart(store, config.max_block_seconds)
         loop = asyncio.get_running_loop()
         self._process = os.getpid()
-        self._runtime = Runtime(store, settings, config.max_payload_bytes, self._hub, heart, loop)
+        self._runtime = Runtime(store, settings, self._hub, heart, loop)
         self.start_polling()
         self._started.set()
 

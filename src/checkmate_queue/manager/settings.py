@@ -13,6 +13,7 @@ def runtime_settings(config: BackendConfig, clock: Clock | None) -> RuntimeSetti
         concurrency=config.concurrency,
         lease_seconds=config.lease_seconds,
         max_stalls=config.max_stalls,
+        max_payload_bytes=config.max_payload_bytes,
         patience_seconds=config.patience_seconds,
         heartbeat_seconds=getattr(config, "heartbeat_interval_seconds", None),
         delay_multiplier=getattr(config, "delay_multiplier", 1.0),

@@ -55,8 +55,9 @@ class Switching(ABC):
     def _config_changed(self, config: BackendConfig) -> None:
         if self._runtime is not None:
             self._runtime.settings.adopt(runtime_settings(config, self._clock))
+            self._runtime.heart.max_block_seconds = config.max_block_seconds
             for queue in self.get_queues():
-                queue.slots_changed()
+                queue.config_changed()
 
     def get_active_plugin(self) -> str:
         """The id of the active backend's plugin; raises `PluginNotFoundError`."""

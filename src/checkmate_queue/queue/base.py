@@ -94,9 +94,10 @@ class QueueBase(Generic[T]):
     def stopped(self) -> bool:
         return self._stopped
 
-    def slots_changed(self) -> None:
-        """The config says otherwise how many deliveries run at once."""
+    def config_changed(self) -> None:
+        """It may say otherwise how many deliveries run at once, or how large a payload may be."""
         if self._attached is not None:
+            self._codec.max_bytes = self._attached.runtime.settings.max_payload_bytes
             self._attached.worker.slots_changed()
 
     def work_came(self) -> None:
@@ -131,7 +132,7 @@ class QueueBase(Generic[T]):
         async with self._attaching:
             if self._attached is None:
                 runtime = await self._source.runtime()
-                self._codec.max_bytes = runtime.max_payload_bytes
+                self._codec.max_bytes = runtime.settings.max_payload_bytes
                 await persevere(lambda: runtime.store.register(self.name), runtime.settings.patience_seconds)
                 self._attached = Attached(runtime, self.name)
         return self._attached

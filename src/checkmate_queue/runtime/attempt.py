@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -67,6 +67,12 @@ class Subscriber:
         self.options = options
         self.is_async = is_async_callable(handler)
         self.running = 0
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """By which an attempt that fails is settled."""
+        retry, multiplier = self.options.retry, self.settings.delay_multiplier
+        return retry if retry.multiplier == multiplier else replace(retry, multiplier=multiplier)
 
     @property
     def concurrency(self) -> int:

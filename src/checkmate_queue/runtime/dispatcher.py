@@ -287,7 +287,7 @@ class Dispatcher(Service):
             self._detached.discard(attempt)
         else:
             del self.running_attempts[attempt.claim.key]
-            settlement = decide(attempt.claim, happened, attempt.subscriber.options.retry)
+            settlement = decide(attempt.claim, happened, attempt.subscriber.retry)
             self._outcomes.append(settlement)
             self._tell(attempt, happened, settlement)
         self._bell.ring()

@@ -58,7 +58,7 @@ class Heart:
 
     def __init__(self, store: Consumption, max_block_seconds: float) -> None:
         self._store = store
-        self._max_block = max_block_seconds
+        self.max_block_seconds = max_block_seconds
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread = 0
         self._thread: threading.Thread | None = None
@@ -119,7 +119,7 @@ class Heart:
             if self._loop is None or self._loop.is_closed():
                 log.warning("The event loop ended without a shutdown; leases of this process will run out")
                 break
-            if self._blocked_seconds() <= self._max_block:
+            if self._blocked_seconds() <= self.max_block_seconds:
                 for worker in self._take_due():
                     renewal = asyncio.create_task(self._renew(worker))
                     renewals.add(renewal)

@@ -18,7 +18,6 @@ class Runtime:
 
     store: TransactionalStore
     settings: RuntimeSettings
-    max_payload_bytes: int
     hub: EventHub
     heart: Heart
     loop: asyncio.AbstractEventLoop

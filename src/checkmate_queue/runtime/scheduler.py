@@ -8,6 +8,7 @@ from checkmate_queue.core.errors import ScheduleError
 from checkmate_queue.core.model import Firing, Millis, NewSchedule, Schedule, Tick
 from checkmate_queue.core.recurrence import Cron, Interval, Timing, plan
 from checkmate_queue.runtime.patience import persevere
+from checkmate_queue.runtime.settings import RuntimeSettings
 from checkmate_queue.store import Scheduling
 
 log = logging.getLogger("checkmate_queue.scheduler")
@@ -27,10 +28,10 @@ def timing_of(spec: NewSchedule) -> Timing:
 class Scheduler:
     """Fires what a tick found due. Any number may run: the engine compares and sets (R3)."""
 
-    def __init__(self, store: Scheduling, queue: str, multiplier: float) -> None:
+    def __init__(self, store: Scheduling, queue: str, settings: RuntimeSettings) -> None:
         self._store = store
         self._queue = queue
-        self._multiplier = multiplier
+        self._settings = settings
 
     async def fire(self, tick: Tick) -> int:
         """Fire the tick's due schedules; return how many took effect."""
@@ -50,7 +51,7 @@ class Scheduler:
                 expected_at=expected_at,
                 now=now,
                 misfire=spec.misfire,
-                multiplier=self._multiplier,
+                multiplier=self._settings.delay_multiplier,
             )
         except Exception as error:
             # One that a hand has spoilt must not hold up the others (X3).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(slots=True)
@@ -12,6 +12,7 @@ class RuntimeSettings:
     concurrency: int = 10
     lease_seconds: float = 30.0
     max_stalls: int = 3
+    max_payload_bytes: int = 1_048_576
     patience_seconds: float = 5.0
     stop_patience_seconds: float = 30.0
     heartbeat_seconds: float | None = None
@@ -20,6 +21,6 @@ class RuntimeSettings:
     """By how much the engine's clock may lag behind the time: it is cut to whole milliseconds."""
 
     def adopt(self, other: RuntimeSettings) -> None:
-        """Hold what another config says, as far as that can change under those who work by it."""
-        self.concurrency = other.concurrency
-        self.patience_seconds = other.patience_seconds
+        """Hold what another config says. A worker that has joined keeps its lease until it joins again."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(other, each.name))

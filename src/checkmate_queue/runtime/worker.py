@@ -52,6 +52,7 @@ class Worker:
         self.next_due_at: Millis | None = None
         self._store = store
         self._settings = settings
+        self._lease_seconds = settings.lease_seconds
         self._heart = heart
         self._threads = threads
         self._hub = hub
@@ -62,7 +63,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._leaving: set[asyncio.Task[None]] = set()
-        scheduler = Scheduler(store, queue, settings.delay_multiplier)
+        scheduler = Scheduler(store, queue, settings)
         self._keeper = Keeper(store, self, queue, scheduler, lag, hub)
 
     # -- joining and leaving -------------------------------------------------------------------
@@ -251,7 +252,9 @@ class Worker:
         return list(groups.values())
 
     async def _join(self, groups: Sequence[GroupJoin], patience: float, rejoin: bool = False) -> None:
-        lease_ms = round(self._settings.lease_seconds * 1000)
+        lease = self._settings.lease_seconds
+        lease_ms = round(lease * 1000)
+        self._lease_seconds = min(lease, self._lease_seconds)  # The answer may be lost.
         worker = self._worker_name if self._epoch is not None else self._new_life()
 
         async def join() -> Epoch:
@@ -260,6 +263,7 @@ class Worker:
             return await self._store.join(self.queue, worker, groups, lease_ms)
 
         epoch = await persevere(join, patience)
+        self._lease_seconds = lease
         if self._epoch is not None and epoch != self._epoch:
             # The lease had run out unnoticed, and the join began a new life.
             self._announce_loss(self._renounce())
@@ -325,8 +329,9 @@ class Worker:
                 self._spawn(self._rejoined(subscriber))
 
     def lease_lost_soon(self, epoch: Epoch) -> None:
-        """The heartbeat found the lease lost."""
-        self._spawn(self.lease_lost(epoch))
+        """The heartbeat found the lease lost; the keeper, which sees a switch of the backend too, looks."""
+        if epoch == self._epoch:
+            self._keeper.look()
 
     def _renounce(self) -> int:
         return sum(dispatcher.renounce() for dispatcher in self._dispatchers.values())
@@ -390,7 +395,7 @@ class Worker:
 
     @property
     def beat_seconds(self) -> float:
-        beat = self._settings.lease_seconds / BEATS_PER_LEASE
+        beat = self._lease_seconds / BEATS_PER_LEASE
         return min(beat, self._settings.heartbeat_seconds or beat)
 
     def report(self) -> bytes:

@@ -6,19 +6,20 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
 from checkmate_queue.backends.plugin import BackendConfig, QueuePlugin, QueuePluginRegistry
 from checkmate_queue.core.details import SwitchPreview, SwitchResult
-from checkmate_queue.core.errors import BackendSwitchError, BackendUnavailableError
-from checkmate_queue.moving import MovableStore
+from checkmate_queue.core.errors import BackendSwitchError, BackendUnavailableError, QueueError
+from checkmate_queue.moving import Limitable, MovableStore
 from checkmate_queue.runtime.events import BackendSwitched, EventHub, SwitchProgressed
 from checkmate_queue.runtime.patience import persevere
 from checkmate_queue.store import Clock
 from checkmate_queue.switching import plan
+from checkmate_queue.switching.counts import count_jobs, count_schedules, warnings_of
 from checkmate_queue.switching.document import Document, StoredConfig
 from checkmate_queue.switching.mover import SILENCE_SECONDS, Mover, Progress
 from checkmate_queue.switching.proxy import SwitchableStore
@@ -80,6 +81,7 @@ class Backends:
         self._polls: set[asyncio.Task[None]] = set()
         self.active = initial
         self.version = 1
+        self._moves = 0
 
     async def open(self) -> SwitchableStore:
         """Open the settings, and the backend that they name; raises what opening raises."""
@@ -119,6 +121,7 @@ class Backends:
     def _note(self, found: ActiveBackend) -> None:
         self.active = Place(found.plugin, found.config)
         self.version = found.document.version
+        self._moves = found.document.moves
 
     # -- stores ----------------------------------------------------------------------------------
 
@@ -214,7 +217,7 @@ class Backends:
         await persevere(store.open, place.config.patience_seconds)
         old, old_place = self._home_store, self._home
         self._home, self._home_store = place, store
-        self._initial, self.version = place, 0
+        self._initial, self.version, self._moves = place, 0, 0
         self._settings = self._settings_in(store)
         self._store.keep_settings_in(store, closing=None if self._store.active is old else old)
         log.info(
@@ -227,10 +230,13 @@ class Backends:
         if found is None or found.document.version == self.version:
             return False
         before, place = self.active, Place(found.plugin, found.config)
-        if not place.is_same_storage(before) or not place.is_same_engine(before):
+        has_moved = found.document.moves != self._moves
+        if has_moved or not place.is_same_storage(before) or not place.is_same_engine(before):
             store, kept = await self._opened(place)
-            if store is not self._store.active:
+            if has_moved or store is not self._store.active:
                 self._store.switch_to(store, kept, place.plugin.id)
+        if isinstance(self._store.active, Limitable):
+            self._store.active.limit(place.config.limits)
         self._note(found)
         self._on_change(place.config)
         self._hub.emit(BackendSwitched("", place.plugin.id, self.version))
@@ -297,19 +303,20 @@ class Backends:
 
     async def preview(self, plugin_id: str, values: Mapping[str, Any]) -> SwitchPreview:
         """What `switch` would move; refuses what that would refuse, and changes nothing."""
-        target, stored, document = await self._accept(plugin_id, values)
+        target, stored = await self._accept(plugin_id, values)
+        await self._end_what_was_left()
         if target.is_same_storage(await self._present()):
+            await self._check_reachable(stored)
             return SwitchPreview(0, 0, ("The config is for the same storage: nothing moves",))
-        plan.begin(document, stored, "", "", "")
         await self._check_vacant(target, stored)
         store = self._store
         stats = {queue: await store.stats(queue) for queue in await store.queues()}
         plan.check_capacity(stats, target.config.max_queue_size)
         jobs = schedules = 0
         for queue in stats:
-            jobs += await _count_jobs(store, queue)
-            schedules += await _count_schedules(store, queue)
-        return SwitchPreview(jobs, schedules, _warnings(sum(each.processing for each in stats.values())))
+            jobs += await count_jobs(store, queue)
+            schedules += await count_schedules(store, queue)
+        return SwitchPreview(jobs, schedules, warnings_of(sum(each.processing for each in stats.values())))
 
     async def _check_vacant(self, target: Place, stored: StoredConfig) -> None:
         """Raise where a switch would find no vacant storage, and could make none; makes none itself."""
@@ -320,20 +327,46 @@ class Backends:
             if not await new.is_vacant():
                 raise BackendSwitchError(f"The {target.plugin.id} backend is not empty; name an empty one")
 
+    async def _check_reachable(self, stored: StoredConfig) -> None:
+        """Raise where an engine refuses what a config for the present storage says, such as its password."""
+        async with self._borrowed(stored) as store:
+            await store.ping()
+
+    async def _end_what_was_left(self) -> None:
+        """Raise `BackendSwitchError` where a switch is under way; end one whose process has died (B6)."""
+        document, since = await self.document(), asyncio.get_running_loop().time()
+        while document.undertaking is not None:
+            if asyncio.get_running_loop().time() - since > SILENCE_SECONDS:
+                await self._mover(self._report).resume(document, whatever_is_left=True)
+                return
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            before, document = document, await self.document()
+            if document.undertaking not in (None, before.undertaking):
+                plan.check_idle(document)
+
     async def switch(self, plugin_id: str, values: Mapping[str, Any]) -> SwitchResult:
         """Move everything to another backend; see `QueueManager.set_active_backend`."""
-        target, stored, _ = await self._accept(plugin_id, values)
+        await self._end_what_was_left()
+        for queue in (await self._store.queues())[:1]:
+            await self._store.register(queue)  # A fence that other settings left is followed first.
+        target, stored = await self._accept(plugin_id, values)
         if target.is_same_storage(await self._present()):
+            await self._check_reachable(stored)
             await self._settings.change_document(partial(plan.exchange_config, config=stored))
             await self._advance_now()
             return SwitchResult(True, 0, 0)
         store = self._store
         running = [(await store.stats(queue)).processing for queue in await store.queues()]
+        mover = self._mover(self._report)
         try:
-            progress = await self._mover(self._report).switch(stored, target.config.max_queue_size)
-        finally:
-            await self._advance_now()  # A refusal may mean that others have switched.
-        return SwitchResult(True, progress.jobs, progress.schedules, _warnings(sum(running)))
+            progress = await mover.switch(stored, target.config.max_queue_size)
+        except BaseException:
+            with suppress(QueueError):
+                await self._advance_now()  # A refusal may mean that others have switched.
+            raise
+        await self._advance_now()
+        warnings = (*warnings_of(sum(running)), *mover.warnings)
+        return SwitchResult(True, progress.jobs, progress.schedules, warnings)
 
     async def _advance_now(self) -> None:
         async with self._following:
@@ -344,9 +377,7 @@ class Backends:
         await self._advance_now()
         return self.active
 
-    async def _accept(
-        self, plugin_id: str, values: Mapping[str, Any]
-    ) -> tuple[Place, StoredConfig, Document]:
+    async def _accept(self, plugin_id: str, values: Mapping[str, Any]) -> tuple[Place, StoredConfig]:
         document = await self.document()
         config, stored = self._settings.accept(plugin_id, values, document)
         target = Place(self._registry.get_plugin(plugin_id), config)
@@ -355,28 +386,8 @@ class Backends:
                 raise BackendSwitchError(
                     f"The {plugin.display_name} backend can't be switched to or from yet"
                 )
-        return target, stored, document
+        return target, stored
 
 
 def _parts(place: Place) -> tuple[QueuePlugin[Any], BackendConfig]:
     return place.plugin, place.config
-
-
-def _warnings(running: int) -> tuple[str, ...]:
-    if not running:
-        return ()
-    return (f"{running} deliveries were running; they go on, and are settled on the new backend",)
-
-
-async def _count_jobs(store: SwitchableStore, queue: str) -> int:
-    count = after = 0
-    while page := await store.jobs(queue, after=after, limit=1000):
-        count, after = count + len(page), page[-1].key
-    return count
-
-
-async def _count_schedules(store: SwitchableStore, queue: str) -> int:
-    count, after = 0, ""
-    while page := await store.schedules(queue, after=after):
-        count, after = count + len(page), page[-1].spec.id
-    return count

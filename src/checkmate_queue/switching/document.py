@@ -53,13 +53,18 @@ class Undertaking:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """All that is stored of the backends. `configs` are the last ones of plugins that are not active."""
+    """All that is stored of the backends. `configs` are the last ones of plugins that are not active.
+
+    `moves` counts how often everything went to another storage: after two of them that may be the same one
+    again, but what a process knows of it holds no more.
+    """
 
     version: int
     active: StoredConfig
     phase: Phase = "active"
     undertaking: Undertaking | None = None
     configs: Mapping[str, StoredConfig] = field(default_factory=dict)
+    moves: int = 0
 
     def __post_init__(self) -> None:
         if (self.phase == "active") != (self.undertaking is None):
@@ -95,6 +100,7 @@ def dump(document: Document) -> str:
                 "other": _dump_config(undertaking.other),
                 "fence": undertaking.fence,
             },
+            "moves": document.moves,
             "configs": {name: _dump_config(config) for name, config in sorted(document.configs.items())},
         }
     )
@@ -140,7 +146,8 @@ def _parse(stored: Any) -> Document:
         str(switch["fence"]),
     )
     configs = {str(name): _parse_config(config) for name, config in stored["configs"].items()}
-    return Document(pointer["version"], active, pointer["phase"], undertaking, configs)
+    moves = int(stored.get("moves", 0))
+    return Document(pointer["version"], active, pointer["phase"], undertaking, configs, moves)
 
 
 def _parse_config(stored: Any) -> StoredConfig:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +16,7 @@ from checkmate_queue.core.errors import BackendSwitchError, BackendUnavailableEr
 from checkmate_queue.core.moving import MovedJob, MovedSchedule
 from checkmate_queue.moving import MovableStore
 from checkmate_queue.runtime.patience import persevere
-from checkmate_queue.store import BATCH
+from checkmate_queue.store import BATCH, FencedError
 from checkmate_queue.switching import plan
 from checkmate_queue.switching.document import Document, StoredConfig
 from checkmate_queue.switching.settings import BackendSettings
@@ -76,6 +76,8 @@ class Mover:
         self._owner = uuid.uuid4().hex
         self._progress = Progress("copy")
         self._at_hand: list[tuple[StoredConfig, MovableStore]] = []
+        self._accepting = False
+        self.warnings: list[str] = []
 
     async def switch(self, target: StoredConfig, most: int | None) -> Progress:
         """Move everything to `target`, whose queues hold at most `most` jobs, and make it the active backend.
@@ -123,8 +125,12 @@ class Mover:
         async with self._open(config) as store:
             yield store
 
-    async def resume(self, document: Document) -> None:
-        """Finish or undo what a process that died has left."""
+    async def resume(self, document: Document, whatever_is_left: bool = False) -> None:
+        """Finish or undo what a process that died has left.
+
+        Where all is on the new backend already and only the old one can't be reached to be emptied, that is
+        tried again later by whoever comes; with `whatever_is_left` it is left as it is, closed.
+        """
         assert document.undertaking is not None
         seen = document.undertaking
 
@@ -135,7 +141,13 @@ class Mover:
 
         taken = await self._settings.change_document(take_over)
         log.warning("A switch was left half-way; it is being %s", _to_be_done(taken))
-        await self._end(taken)
+        try:
+            await self._end(taken)
+        except BackendUnavailableError:
+            if not (whatever_is_left and self._accepting):
+                raise
+            log.warning("What is left in the %s backend was not removed; it stays closed", seen.other.plugin)
+            await self._settings.change_document(partial(plan.end, switch_id=seen.id))
 
     # -- copying ---------------------------------------------------------------------------------
 
@@ -157,7 +169,14 @@ class Mover:
                 if document is not None:
                     await self._end(document)
                 raise
-        await self._end(document)
+        try:
+            await self._end(document)
+        except BackendUnavailableError as error:
+            if not self._accepting:
+                raise
+            # Everything is on the new backend, so the switch has succeeded.
+            self.warnings.append(f"The old backend is still to be emptied, which others try again: {error}")
+            log.warning("%s", self.warnings[-1])
 
     async def _copy(self, document: Document, switch_id: str) -> None:
         under = plan.owned(document, switch_id, self._owner)
@@ -172,6 +191,8 @@ class Mover:
             number = 0
             for queue in queues:
                 number = await self._copy_queue(old, new, switch_id, queue, number)
+            # The registry tells its fence to a name that it does not know.
+            await _check_closed(old, [f"switch {switch_id}", *queues[:1]], successor)
 
     async def _copy_queue(
         self, old: MovableStore, new: MovableStore, switch_id: str, queue: str, number: int
@@ -220,6 +241,7 @@ class Mover:
     ) -> None:
         async with self._use(active) as new:
             await new.admit(switch_id)
+        self._accepting = True
         async with self._use(other) as old:
             await old.clear(successor)
 
@@ -236,7 +258,7 @@ class Mover:
     async def _check_capacity(self, document: Document, most: int | None) -> None:
         async with self._use(document.active) as old:
             stats = {queue: await old.stats(queue) for queue in await old.queues()}
-        total = sum(queue.pending + queue.delayed + queue.unclaimed for queue in stats.values())
+        total = sum(map(plan.about_jobs, stats.values()))
         self._progress = replace(self._progress, total=total)
         plan.check_capacity(stats, most)
 
@@ -248,6 +270,20 @@ class Mover:
                 await asyncio.sleep(BEAT_SECONDS)
                 with suppress(BackendUnavailableError):
                     await self._settings.change_document(beat)
+
+
+async def _check_closed(old: MovableStore, queues: Sequence[str], successor: str) -> None:
+    """Raise where the fence is not this switch's any more: what was copied may have changed since."""
+    for queue in queues:
+        try:
+            await old.register(queue)
+        except FencedError as fence:
+            if fence.successor == successor:
+                continue
+        raise BackendSwitchError(
+            "The old backend was closed by another switch meanwhile, or opened; are the settings of some "
+            "process in another place than those of this one?"
+        )
 
 
 def _to_be_done(document: Document) -> str:

@@ -19,11 +19,16 @@ def begin(document: Document, target: StoredConfig, switch_id: str, owner: str, 
 
     `fence` is what its fences say.
     """
+    check_idle(document)
+    return replace(document, phase="moving", undertaking=Undertaking(switch_id, owner, 0, target, fence))
+
+
+def check_idle(document: Document) -> None:
+    """Raise `BackendSwitchError` where a switch is under way."""
     if document.undertaking is not None:
         raise BackendSwitchError(
             f"A switch to {_where(document)!r} is under way already; wait until it has ended"
         )
-    return replace(document, phase="moving", undertaking=Undertaking(switch_id, owner, 0, target, fence))
 
 
 def next_step(document: Document) -> Step | None:
@@ -54,6 +59,7 @@ def flip(document: Document, switch_id: str, owner: str) -> Document:
     return replace(
         document,
         version=document.version + 1,
+        moves=document.moves + 1,
         active=under.other,
         phase="clearing",
         undertaking=replace(_advanced(under), other=document.active),
@@ -100,6 +106,13 @@ def owned(document: Document, switch_id: str, owner: str) -> Undertaking:
     if under is None or (under.id, under.owner) != (switch_id, owner):
         raise BackendSwitchError("Another process has taken this switch over, and ended it")
     return under
+
+
+def about_jobs(queue: QueueStats) -> int:
+    """About how many jobs a queue holds; its numbers count deliveries, so those of its fullest group."""
+    groups = queue.groups.values()
+    fullest = max((each.pending + each.delayed + each.processing for each in groups), default=0)
+    return queue.delayed - sum(each.delayed for each in groups) + queue.unclaimed + fullest
 
 
 def check_capacity(stats: Mapping[str, QueueStats], most: int | None) -> None:

@@ -159,12 +159,19 @@ class SwitchableStore:
         part = self._part(epoch)
 
         async def call(store: MovableStore) -> T:
-            generation = self._current.number
+            current = self._current
+            generation = current.number
             if part.generation != generation:
                 await self._resume(part)
             if part.generation != generation:
                 raise OvertakenError
-            answer = await verb(store, part)
+            try:
+                answer = await verb(store, part)
+            except LeaseLostError:
+                # Or all has moved away and back meanwhile, and its epoch has another number here.
+                if not await self._has_moved(current):
+                    raise
+                raise OvertakenError from None
             if part.generation != generation:
                 raise OvertakenError
             return note(part, answer)

@@ -33,8 +33,7 @@ def join(queue: QueueState, worker: str, groups: Sequence[GroupJoin], lease_ms: 
     account_attendance(queue, now)
     epoch = queue.workers.get(worker)
     if epoch is None or not lives(queue, epoch, now):
-        queue.last_epoch += 1
-        epoch = WorkerEpoch(queue.last_epoch, worker, lease_ms, now)
+        epoch = WorkerEpoch(next(queue.epoch_numbers), worker, lease_ms, now)
         queue.epochs[epoch.number] = queue.workers[worker] = epoch
     epoch.lease_ms = lease_ms
     epoch.expires_at = now + lease_ms

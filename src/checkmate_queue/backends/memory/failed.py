@@ -28,10 +28,10 @@ class FailedEntry:
 class FailedLog:
     """Failed entries, the oldest first, bounded in number and age."""
 
-    __slots__ = ("_by_job_id", "_entries", "_limits", "_number")
+    __slots__ = ("_by_job_id", "_entries", "_number", "limits")
 
     def __init__(self, limits: StoreLimits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._entries: OrderedDict[int, FailedEntry] = OrderedDict()
         self._by_job_id: dict[str, dict[int, FailedEntry]] = {}
         self._number = 0
@@ -45,7 +45,7 @@ class FailedLog:
         entry = FailedEntry(self._number, job, group, failure, attempts, now)
         self._entries[entry.number] = entry
         self._by_job_id.setdefault(job.id, {})[entry.number] = entry
-        if len(self._entries) > self._limits.failed_retention_count:
+        if len(self._entries) > self.limits.failed_retention_count:
             self.remove(next(iter(self._entries.values())))
 
     def remove(self, entry: FailedEntry) -> None:
@@ -60,7 +60,7 @@ class FailedLog:
         """Let the entries go that are past their retention."""
         while self._entries:
             oldest = next(iter(self._entries.values()))
-            if oldest.failed_at + self._limits.failed_retention_ms > now:
+            if oldest.failed_at + self.limits.failed_retention_ms > now:
                 return
             self.remove(oldest)
 

@@ -191,10 +191,9 @@ def _restore_frame(queue: QueueState, record: MovedQueue | MovedGroup | MovedEpo
 
 
 def _restore_epoch(queue: QueueState, record: MovedEpoch) -> None:
-    queue.last_epoch += 1
     # Until the store accepts, its lease is only a mark of whether it lives.
     epoch = WorkerEpoch(
-        queue.last_epoch, record.worker, record.lease_ms, int(record.alive), report=record.report
+        next(queue.epoch_numbers), record.worker, record.lease_ms, int(record.alive), report=record.report
     )
     queue.epochs[epoch.number] = queue.workers[epoch.worker] = epoch
     for name, exchanges in record.exchanges.items():

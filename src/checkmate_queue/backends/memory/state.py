@@ -11,7 +11,7 @@ from checkmate_queue.backends.memory.failed import FailedLog
 from checkmate_queue.backends.memory.ready import ReadyLine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from checkmate_queue.core.model import Claim, Millis, NewSchedule, Outcome, StoreLimits, Unclaimed
 
@@ -133,6 +133,7 @@ class QueueState:
 
     `jobs` is in key order, as keys only grow. Users' jobs and schedules' jobs have name spaces of their own.
     `due` holds delayed jobs and deliveries that wait for a retry; `recurring` holds schedules.
+    `epoch_numbers` are the store's: after a move away and back, too, none is given again.
     """
 
     name: str
@@ -140,6 +141,7 @@ class QueueState:
     on_news: Callable[[str], None]
     contact_at: Millis
     attended_at: Millis
+    epoch_numbers: Iterator[int]
     successor: str | None = None
     paused: bool = False
     sleeping: bool = False
@@ -165,7 +167,6 @@ class QueueState:
 
     last_key: int = 0
     last_claim: int = 0
-    last_epoch: int = 0
     last_revision: int = 0
     readied: int = 0
 

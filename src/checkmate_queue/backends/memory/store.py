@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from contextlib import contextmanager
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -67,8 +68,10 @@ class MemoryStore:
         self._queues: dict[str, QueueState] = {}
         self._settings: dict[str, Setting] = {}
         self._listeners: list[News] = []
+        self._epochs = itertools.count(1)
         self._registry_successor: str | None = None
         self._reception: moving.Reception | None = None
+        self._before: str | None = None  # What the registry's fence said before `receive`.
 
     # -- lifecycle -------------------------------------------------------------------------------
 
@@ -90,7 +93,14 @@ class MemoryStore:
                 return
             self._refuse_fenced(self._registry_successor)
             now = self._clock()
-            self._queues[queue] = QueueState(queue, self._limits, self._announce, now, now)
+            self._queues[queue] = QueueState(queue, self._limits, self._announce, now, now, self._epochs)
+
+    def limit(self, limits: StoreLimits) -> None:
+        """See `Limitable`."""
+        with self._lock:
+            self._limits = limits
+            for queue in self._queues.values():
+                queue.limits = queue.failed.limits = limits
 
     def listen(self, on_news: News) -> None:
         """See the contract."""
@@ -189,6 +199,8 @@ class MemoryStore:
             if not await self.is_vacant():
                 return False
             self._queues.clear()
+            if self._reception is None or self._reception.admitted:
+                self._before = self._registry_successor
             self._reception = moving.Reception(token, successor)
             self._registry_successor = successor
             return True
@@ -205,7 +217,7 @@ class MemoryStore:
                 raise ValueError(f"batch {n} is neither {reception.batches} again nor the next")
             if queue not in self._queues:
                 now = self._clock()
-                self._queues[queue] = QueueState(queue, self._limits, self._announce, now, now)
+                self._queues[queue] = QueueState(queue, self._limits, self._announce, now, now, self._epochs)
                 self._queues[queue].successor = reception.successor
             for record in records:
                 moving.restore(self._queues[queue], record)
@@ -217,7 +229,7 @@ class MemoryStore:
             reception = self._receiving(token)
             if not reception.admitted:
                 reception.admitted = True
-                self._registry_successor = None
+                self._registry_successor = self._before = None
                 for queue in self._queues.values():
                     moving.admit(queue, self._clock())
 
@@ -225,7 +237,7 @@ class MemoryStore:
         """See the contract."""
         with self._lock:
             if self._registry_successor == successor:
-                self._registry_successor = None
+                self._registry_successor, self._before = self._before, None
             for queue in self._queues.values():
                 if queue.successor == successor:
                     queue.successor = None

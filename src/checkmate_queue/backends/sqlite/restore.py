@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from checkmate_queue.core.model import Epoch
 
 _KEY: Final = "receiving"
+_BEFORE: Final = "closed before receiving"
 _EMPTIED_AT_ONCE: Final = 5000
 _TABLES: Final = (
     *("ready", "claimed", "waiting", "failure", "job", "schedule"),
@@ -75,6 +76,12 @@ def _note(tx: Transaction, reception: Reception | None) -> None:
     tx.run("put_setting", (_KEY, json.dumps(reception) if reception else ""))
 
 
+def _fence(tx: Transaction) -> str:
+    """What the registry's fence says, if there is one."""
+    row = tx.one("registry")
+    return (row and row[0]) or ""
+
+
 def _empty(tx: Transaction) -> None:
     """Remove all queues, a part in each transaction."""
     for table in _TABLES:
@@ -95,6 +102,9 @@ def receive(tx: Transaction, token: str, successor: str) -> bool:
     """See `Moving.receive`."""
     if not is_vacant(tx):
         return False
+    reception = _noted(tx)
+    if reception is None or reception.admitted:
+        tx.run("put_setting", (_BEFORE, _fence(tx)))
     tx.run("fence_registry", (successor,))
     _note(tx, Reception(token, successor))
     _empty(tx)
@@ -128,19 +138,22 @@ def admit(tx: Transaction, token: str) -> None:
         tx.run("admit_epochs", (now,))
         tx.run("admit_queues", (now,))
         tx.run("admit_registry")
+        tx.run("put_setting", (_BEFORE, ""))
         _note(tx, reception._replace(admitted=True))
 
 
 def reopen(tx: Transaction, successor: str) -> None:
     """See `Moving.reopen`."""
     tx.run("reopen_queues", (successor,))
-    tx.run("reopen_registry", (successor,))
+    if _fence(tx) == successor:
+        before = tx.one("setting", (_BEFORE,))
+        tx.run("fence_registry", (before[0] or None if before else None,))
+        tx.run("put_setting", (_BEFORE, ""))
 
 
 def clear(tx: Transaction, successor: str) -> None:
     """See `Moving.clear`."""
-    row = tx.one("registry")
-    if row is not None and row[0] == successor:
+    if _fence(tx) == successor:
         _note(tx, None)
         _empty(tx)
 

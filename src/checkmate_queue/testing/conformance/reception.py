@@ -107,6 +107,19 @@ class Running(Theme):
         (lapsed,) = (await worker.tick()).lapsed
         assert (lapsed.claim.job_id, lapsed.claim.stalls) == ("a", 1)
 
+    @needs("workers")
+    async def test_numbers_of_epochs_are_never_given_again(self, h: Harness) -> None:
+        """G8: who slept through moves away and back must not take another worker's epoch for its own."""
+        owners: dict[int, str] = {}
+        workers = {name: await h.worker(name, "g") for name in ("v", "w")}
+        for leaving in ("v", "w"):
+            workers[f"after {leaving}"] = await h.worker(f"after {leaving}", "g")
+            await move(h)
+            for record in await h.store.workers(h.queue):
+                assert owners.setdefault(record.epoch, record.worker) == record.worker
+            workers = {name: await moved(worker) for name, worker in workers.items()}
+            await h.store.leave(workers.pop(leaving).epoch, ["g"])
+
     async def test_lapsed_claims_stay_with_who_settles_them(self, h: Harness) -> None:
         """B2: without a further stall, and no claims of its own."""
         dead, worker = await h.worker("w", "g"), await h.worker("v", "g")
@@ -201,6 +214,29 @@ class Receiving(Theme):
         worker = await h.worker("w", "g")
         assert await worker.drain() == []
         assert await h.accepts("a")
+
+    async def test_store_that_was_left_stays_closed(self, h: Harness) -> None:
+        """B6: a move back to it that is undone must not open it to those who never heard of the move away."""
+        await h.add("a")
+        records, store = await export(h), movable(h)
+        await store.clear("there")
+        await store.receive("given up", "back")
+        await store.restore("given up", h.queue, 1, records)
+        assert await store.receive("t", "again")
+        await store.restore("t", h.queue, 1, records)
+        for _ in range(2):
+            await store.clear("again")
+            await store.reopen("again")
+            await refused(lambda: h.add("b"), "there")
+            await refused(lambda: store.register("new"), "there")
+        assert await store.is_vacant()
+        assert await store.receive("u", "back")
+        await store.restore("u", h.queue, 1, records)
+        await store.admit("u")
+        await store.fence(None, "onward")
+        await store.reopen("onward")
+        await store.register("new")
+        assert await (await h.worker("w", "g")).drain() == ["a"]
 
     async def test_only_its_own_fence_lets_a_store_be_cleared(self, h: Harness) -> None:
         """B6: whoever was given up and comes late removes nothing, though the store is in use again."""

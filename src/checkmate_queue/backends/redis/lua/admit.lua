@@ -10,6 +10,6 @@ end
 if not admitted then
   call('DEL', KEYS[1])
   call('HSET', KEYS[2], 'admitted', 1)
-  call('HDEL', KEYS[2], 'closed')
+  call('HDEL', KEYS[2], 'closed', 'before')
 end
 return {'done'}

@@ -4,6 +4,6 @@
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return {'kept'}
 end
-redis.call('DEL', KEYS[2])
+redis.call('HDEL', KEYS[2], 'token', 'successor', 'batches', 'generation', 'admitted')
 redis.call('HSET', KEYS[2], 'closed', 1)
 return {'done', redis.call('INCR', KEYS[3])}

@@ -99,7 +99,8 @@ end
 for _, name in ipairs(WHOLE) do
   call('UNLINK', key_of(name))
 end
+local epochs = call('HGET', KEYS[1], 'epochs') or 0
 call('UNLINK', JOBS, KEYS[1])
-call('HSET', KEYS[1], 'generation', ARGV[4])
+call('HSET', KEYS[1], 'generation', ARGV[4], 'epochs', epochs)
 call('EXPIRE', KEYS[1], MARK_SECONDS)
 return {'done'}

@@ -4,13 +4,19 @@
 -- returns {'done', generation} or {'occupied'}
 local call = redis.call
 
-local token, admitted = unpack(call('HMGET', KEYS[3], 'token', 'admitted'))
+local token, admitted, before = unpack(call('HMGET', KEYS[3], 'token', 'admitted', 'before'))
 if call('SCARD', KEYS[1]) > 0 and (not token or admitted) then
   return {'occupied'}
 end
 local generation = call('INCR', KEYS[4])
+if not token or admitted then
+  before = call('GET', KEYS[2])
+end
 call('SET', KEYS[2], ARGV[2])
 call('DEL', KEYS[3])
 call('HSET', KEYS[3], 'token', ARGV[1], 'successor', ARGV[2], 'batches', 0, 'generation', generation,
   'closed', 1)
+if before then
+  call('HSET', KEYS[3], 'before', before)
+end
 return {'done', generation}

@@ -29,14 +29,15 @@
 local call = redis.call
 local now, int = queue.now, queue.int
 
-local generation, format, restored = unpack(call('HMGET', KEYS[1], 'generation', 'format', 'restored'))
+local generation, format, restored, epochs = unpack(call('HMGET', KEYS[1], 'generation', 'format', 'restored',
+  'epochs'))
 if tonumber(generation or 0) > tonumber(ARGV[4]) then
   return {'stale'}
 end
 if generation ~= ARGV[4] or not format then
   call('DEL', KEYS[1])
   call('HSET', KEYS[1], 'generation', ARGV[4], 'format', ARGV[7], 'successor', ARGV[6], 'contact', int(now),
-    'attended_at', int(now), 'restored', 0)
+    'attended_at', int(now), 'restored', 0, 'epochs', epochs or 0)
   restored = '0'
 end
 if not restored then

@@ -16,7 +16,7 @@ BEGIN
     UPDATE epoch e SET expires_at = v_now + e.lease_ms WHERE e.expires_at > 0;
     UPDATE contact c SET at = v_now, attended_at = v_now;
     UPDATE queue q SET fence = NULL;
-    DELETE FROM meta m WHERE m.key = 'fence' OR m.key LIKE 'receiving %';
+    DELETE FROM meta m WHERE m.key IN ('fence', 'fence before') OR m.key LIKE 'receiving %';
     UPDATE meta m SET value = jsonb_set(v_noted, '{admitted}', 'true')::text WHERE m.key = 'receiving';
     RETURN true;
 END $$;

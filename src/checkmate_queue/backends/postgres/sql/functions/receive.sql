@@ -8,6 +8,12 @@ BEGIN
     IF NOT is_vacant() THEN
         RETURN false;
     END IF;
+    IF NOT EXISTS (
+        SELECT FROM meta m WHERE m.key = 'receiving' AND NOT (m.value::jsonb ->> 'admitted')::boolean
+    ) THEN
+        DELETE FROM meta m WHERE m.key = 'fence before';
+        INSERT INTO meta (key, value) SELECT 'fence before', m.value FROM meta m WHERE m.key = 'fence';
+    END IF;
     PERFORM fence_registry(p_successor);
     INSERT INTO meta (key, value)
     VALUES ('receiving', jsonb_build_object('token', p_token, 'batches', 0, 'admitted', false)::text)

@@ -6,4 +6,7 @@ BEGIN
     PERFORM pg_advisory_xact_lock('queue'::regclass::oid::integer, 0);
     UPDATE queue q SET fence = NULL WHERE q.fence = p_successor;
     DELETE FROM meta m WHERE m.key = 'fence' AND m.value = p_successor;
+    IF FOUND THEN
+        UPDATE meta m SET key = 'fence' WHERE m.key = 'fence before';
+    END IF;
 END $$;
