@@ -201,7 +201,7 @@ async def test_a_tick_of_one_among_many_looks_at_all_groups_once_a_second(
 async def test_large_payloads_of_lapsed_claims_come_in_several_answers(
     store: RedisStore, clock: TravellingClock
 ) -> None:
-    """G7: hundreds of megabytes of a dead worker would outlast the patience of whoever takes them over."""
+    """G7: a dead worker's hundreds of megabytes would outlast the patience of who takes them over."""
     dead = await store.join(QUEUE, "dead", [GroupJoin("g")], LEASE)
     worker = await store.join(QUEUE, "w", [GroupJoin("g")], LEASE)
     large = b'"%b"' % (b"x" * 1_000_000)

@@ -155,3 +155,20 @@ async def test_dead_worker_of_a_durable_group_is_left_to_who_comes(
     (lapsed,) = (await store.tick(worker)).lapsed
     assert (lapsed.group, lapsed.claim.job_id, lapsed.claim.stalls) == ("durable", "a", 1)
     assert [key for key in await redis_storage.keys() if f"epoch:{dead.number}" in key] == []
+
+
+async def test_dead_group_ends_where_producers_come_only_now_and_then(
+    store: RedisStore, redis_storage: RedisStorage, clock: TravellingClock
+) -> None:
+    """G4, G12: each pause of theirs is a gap, which moves leases on, but not those of the dead for ever."""
+    await store.join(QUEUE, "dead", [GroupJoin("dead", ephemeral=True)], LEASE)
+    living = await store.join(QUEUE, "w", [GroupJoin("alive", ephemeral=True)], LEASE)
+    for _ in range(110):
+        clock.advance(LEASE / 1000)
+        await store.add(QUEUE, [announcements(1)])
+        await store.heartbeat(living)
+    await store.tick(living)
+    assert [group.name for group in await store.groups(QUEUE)] == ["alive"]
+    await store.leave(living, ["alive"])
+    await store.add(QUEUE, [])
+    assert await redis_storage.keys() == ["{*}:format", "{*}:queues", "{news}:queue"]

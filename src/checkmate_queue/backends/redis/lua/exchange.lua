@@ -67,7 +67,7 @@ end
 -- Notes the answer, so that the same n gets it again; `left` is what a long step has yet to claim.
 local function note(keys, refused, left)
   call('HSET', epoch_key(epoch), 'exchanges:' .. gid, n, 'taken:' .. gid, table.concat(keys, ','), 'refused:' .. gid,
-    table.concat(refused, ','), 'left:' .. gid, left)
+    table.concat(refused, ','), 'left:' .. gid, left, 'bridged', 0)
 end
 
 local function first(want)

@@ -16,7 +16,7 @@ if refusal then
   return refusal
 end
 call('ZADD', LEASES, now + tonumber(call('HGET', epoch_key(epoch), 'span')), epoch)
-call('HSET', epoch_key(epoch), 'report', ARGV[5])
+call('HSET', epoch_key(epoch), 'report', ARGV[5], 'bridged', 0)
 
 local answer = {'done'}
 local members = call('SMEMBERS', epoch_key(epoch, ':cancelled'))

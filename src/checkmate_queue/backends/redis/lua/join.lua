@@ -43,7 +43,7 @@ local function new_epoch()
 end
 
 local function note_span(epoch)
-  call('HSET', epoch_key(epoch), 'span', span)
+  call('HSET', epoch_key(epoch), 'span', span, 'bridged', 0)
   local shortest = tonumber(call('HGET', KEYS[1], 'shortest_span') or nil)
   if not shortest or tonumber(span) < shortest or call('ZCARD', LEASES) == 0 then
     call('HSET', KEYS[1], 'shortest_span', span)

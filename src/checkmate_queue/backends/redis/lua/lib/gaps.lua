@@ -6,6 +6,16 @@ local now, LEASES, int, epoch_key = queue.now, queue.LEASES, queue.int, queue.ep
 
 local gaps = {}
 
+-- Over how many gaps in a row a lease is moved on that is not renewed in between. Whoever lives renews it soon after a
+-- gap; without an end, a worker that died would outlive all work of producers that come now and then.
+local MOST = 100
+
+-- Whether the lease of an epoch that lived at the last contact is to be moved on; `bridged` counts since its renewal.
+function gaps.concern(epoch, gap)
+  local stored = call('HMGET', epoch_key(epoch), 'span', 'bridged')
+  return (gap * 2 > tonumber(stored[1]) or gap < -1000) and tonumber(stored[2] or 0) < MOST
+end
+
 -- Moves on the leases of those that lived at the last contact, and the account of unattended groups. Those that were
 -- dead stay so, even if the clock went back.
 function gaps.bridge(contact, gap)
@@ -13,10 +23,10 @@ function gaps.bridge(contact, gap)
   local leases = call('ZRANGE', LEASES, 0, -1, 'WITHSCORES')
   for i = 1, #leases, 2 do
     local epoch, expires_at = leases[i], tonumber(leases[i + 1])
-    local span = tonumber(call('HGET', epoch_key(epoch), 'span'))
     if expires_at <= contact then
       call('ZADD', LEASES, int(math.min(expires_at, now)), epoch)
-    elseif gap * 2 > span or gap < -1000 then
+    elseif gaps.concern(epoch, gap) then
+      call('HINCRBY', epoch_key(epoch), 'bridged', 1)
       call('ZADD', LEASES, int(expires_at + gap), epoch)
       moved = true
     end

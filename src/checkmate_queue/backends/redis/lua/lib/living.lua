@@ -1,8 +1,9 @@
 -- Which epochs live, for those who only look: after a gap a writer that came now would move leases on (G12).
 -- include: lib/queue.lua
+-- include: lib/gaps.lua
 
 local call = redis.call
-local now, LEASES, epoch_key = queue.now, queue.LEASES, queue.epoch_key
+local now, LEASES = queue.now, queue.LEASES
 
 local living = {}
 
@@ -14,8 +15,7 @@ function living.epochs()
   local leases = call('ZRANGE', LEASES, 0, -1, 'WITHSCORES')
   for i = 1, #leases, 2 do
     local epoch, expires_at = leases[i], tonumber(leases[i + 1])
-    local span = tonumber(call('HGET', epoch_key(epoch), 'span'))
-    local moved = expires_at + ((gap * 2 > span or gap < -1000) and gap or 0)
+    local moved = expires_at + (gaps.concern(epoch, gap) and gap or 0)
     if expires_at > contact and moved > now then
       numbers[#numbers + 1] = epoch
       ends[epoch] = moved
