@@ -11,6 +11,7 @@ import pytest
 from checkmate_queue.backends.postgres.statements import call
 from checkmate_queue.backends.postgres.store import PostgresStore
 from checkmate_queue.core.model import GroupJoin, NewJob
+from checkmate_queue.testing.clock import TravellingClock
 
 if TYPE_CHECKING:
     from typing import Any
@@ -98,6 +99,36 @@ async def test_cost_of_taking_in_does_not_grow_with_what_waits(postgres_storage:
     finally:
         await connection.close()
     assert max(many, analyzed) < few * 1.2, (few, many, analyzed)
+
+
+async def test_cost_of_statistics_is_bounded_however_many_priorities_there_are(
+    postgres_storage: PostgresStorage,
+) -> None:
+    """L3: a few blocks for each priority, and behind a thousand of them much less for each."""
+    clock = TravellingClock()
+    store = await postgres_storage.connect(clock)
+    await store.open()
+    await store.register("q")
+    await store.join("q", "w", [GroupJoin("g")], 10 * HOUR)
+    connection = await asyncpg.connect(postgres_storage.url)
+    query, costs = call("stats", 1, postgres_storage.schema), []
+    try:
+        await store.add("q", [[NewJob("oldest", b"{}", priority=-MANY)]])
+        clock.advance(1)
+        for first, last in ((0, 2 * FEW), (2 * FEW, 6 * FEW)):
+            for start in range(first, last, FEW):
+                jobs = [
+                    NewJob(f"job {number}", b"{}", priority=-number) for number in range(start, start + FEW)
+                ]
+                await store.add("q", [jobs])
+            clock.advance(1)
+            costs.append(await blocks(connection, query, "q"))
+        assert (await store.stats("q")).groups["g"].oldest_pending_seconds == 3
+    finally:
+        await connection.close()
+        await store.close()
+    few, many = costs
+    assert many < few * 2, costs
 
 
 async def _costs(

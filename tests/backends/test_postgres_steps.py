@@ -13,6 +13,7 @@ import pytest
 
 from checkmate_queue.backends.postgres.store import PostgresStore
 from checkmate_queue.core.model import Added, Firing, GroupJoin, NewJob, NewSchedule, StoreLimits
+from checkmate_queue.store import BATCH
 from checkmate_queue.testing.clock import TravellingClock
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ pytest_plugins = ["tests.servers.postgres"]
 
 HOUR = 3_600_000
 GROUPS = [f"group {number:02}" for number in range(40)]
-JOBS = 300
+JOBS = 200
+UNITS = 140
 STEP = 5000
 """About as many deliveries as one step may make."""
 
@@ -102,16 +104,16 @@ async def test_a_large_unit(
 
 async def test_many_units_under_a_limit(postgres_storage: PostgresStorage, clock: TravellingClock) -> None:
     """J5, J8: units of different callers share a step, and keep their order."""
-    store = await postgres_storage.connect(clock, StoreLimits(max_queue_size=JOBS - 1))
+    store = await postgres_storage.connect(clock, StoreLimits(max_queue_size=UNITS - 1))
     await store.open()
     try:
         await store.register("q")
         epoch = await store.join("q", "w", _joins(GROUPS), 9 * HOUR)
-        answers = await store.add("q", [[job] for job in _jobs()])
-        assert [isinstance(answer, list) for answer in answers] == [True] * (JOBS - 1) + [False]
-        await _assert_bounded(postgres_storage, store, JOBS - 1)
-        claims = (await store.exchange(epoch, GROUPS[3], 1, [], JOBS)).claims
-        assert [claim.job_id for claim in claims] == [job.id for job in _jobs()[:-1]]
+        answers = await store.add("q", [[job] for job in _jobs()[:UNITS]])
+        assert [isinstance(answer, list) for answer in answers] == [True] * (UNITS - 1) + [False]
+        await _assert_bounded(postgres_storage, store, UNITS - 1)
+        claims = (await store.exchange(epoch, GROUPS[3], 1, [], UNITS)).claims
+        assert [claim.job_id for claim in claims] == [job.id for job in _jobs()[: UNITS - 1]]
     finally:
         await store.close()
 
@@ -129,6 +131,21 @@ async def test_what_transactions_committed(postgres_storage: PostgresStorage, st
     await _assert_bounded(postgres_storage, store, JOBS + 1)
     claims = (await store.exchange(epoch, GROUPS[0], 1, [], JOBS + 1)).claims
     assert [claim.job_id for claim in claims] == [*(job.id for job in _jobs()), "last"]
+
+
+async def test_a_fence_after_a_large_commit(postgres_storage: PostgresStorage, store: PostgresStore) -> None:
+    """B3: what was committed is in the store when it returns, taken in batch by batch."""
+    connection = await asyncpg.connect(postgres_storage.url)
+    try:
+        async with connection.transaction():
+            jobs = [NewJob(f"job {number}", b"{}") for number in range(3 * BATCH)]
+            await store.add_within(connection, "q", jobs)
+        await store.fence("q", "elsewhere")
+        left = await connection.fetchval(f'SELECT count(*) FROM "{postgres_storage.schema}".inbox')
+    finally:
+        await connection.close()
+    assert (left, (await store.stats("q")).unclaimed) == (0, 3 * BATCH)
+    assert await _largest(postgres_storage) <= BATCH
 
 
 @pytest.mark.parametrize("earliest", [False, True], ids=["unclaimed", "earliest"])

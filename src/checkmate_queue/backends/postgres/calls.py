@@ -76,6 +76,11 @@ class Calls:
         while (await self._call("catch_up", queue, self._now(), self._slot, self._unclaimed))["o_more"]:
             pass
 
+    async def _complete(self, queue: str) -> None:
+        """Bring everything in a fenced queue to where it belongs, batch by batch."""
+        while (await self._call("complete", queue, self._now(), self._slot, self._unclaimed))["complete"]:
+            pass
+
     async def _repeat(self, function: str, queue: str) -> None:
         while (await self._call(function, queue, self._now(), self._slot))["o_more"]:
             pass

@@ -62,11 +62,6 @@ class Exporting(Calls):
             after = None
         return Export(reader.records, None)
 
-    async def _complete(self, queue: str) -> None:
-        """Bring everything to where it belongs, batch by batch."""
-        while (await self._call("complete", queue, self._slot))["complete"]:
-            pass
-
 
 @dataclass
 class _Reader:

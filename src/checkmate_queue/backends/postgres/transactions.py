@@ -70,13 +70,14 @@ class Transactions(Calls):
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience_ms / 1000
         wait_ms = max(1, self._patience_ms // 2)
-        arguments = (queue, self._now(), self._slot, self._unclaimed, successor, wait_ms)
-        while (await self._call("fence", *arguments))["o_status"] == "busy":
+        while (await self._call("fence", queue, successor, wait_ms))["o_status"] == "busy":
             if loop.time() >= deadline:
                 raise BackendSwitchError(
                     f"Transactions that have enqueued jobs in queue {queue!r} are open for longer than "
                     f"{self._patience_ms / 1000:g} s; switch when they have ended. Nothing has changed."
                 )
+        if queue is not None:
+            await self._complete(queue)
 
     async def _opened(self, caller: Borrowed, queue: str, ids: list[str]) -> tuple[_Inbox, bool]:
         """A queue's inbox, held and not fenced; and whether the queue is too full for these ids."""

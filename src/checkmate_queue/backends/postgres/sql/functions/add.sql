@@ -25,7 +25,7 @@ BEGIN
     ELSE
         v_in := take_in(v.o_queue, v.o_now, p_unclaimed_ms);
     END IF;
-    IF v_in.o_more OR p_limit IS NOT NULL AND cardinality(v_in.o_tallies) > 0 THEN
+    IF v_in.o_more OR (v_crowded OR p_limit IS NOT NULL) AND cardinality(v_in.o_tallies) > 0 THEN
         PERFORM end_jobs(v.o_queue, v_in.o_keys, v_in.o_outcomes);
         PERFORM note_counts(v.o_queue, p_slot, v_in.o_tallies);
         o_status := 'again';

@@ -1,16 +1,16 @@
 -- See Fencing.fence. Waits for the writers under way, since they hold the same lock shared.
 --
 -- Callers' transactions that have written into the inbox hold that shared; they are waited for first, for p_wait_ms.
--- o_status: ok; busy (some are still open, and nothing has changed). What they have committed is taken in.
+-- o_status: ok; busy (some are still open, and nothing has changed). What they have committed is taken in by
+-- `complete`, batch by batch: whoever finds a fenced queue calls that before it reads.
 CREATE OR REPLACE FUNCTION fence(
-    p_queue text, p_now bigint, p_slot integer, p_unclaimed_ms bigint, p_successor text, p_wait_ms integer,
+    p_queue text, p_successor text, p_wait_ms integer,
     OUT o_status text
 ) LANGUAGE plpgsql SET search_path FROM CURRENT
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     v_queue integer;
     v_fence text;
-    v_in record;
 BEGIN
     PERFORM demand_isolation();
     o_status := 'ok';
@@ -27,13 +27,5 @@ BEGIN
         RETURN;
     END IF;
     PERFORM pg_advisory_xact_lock('queue'::regclass::oid::integer, v_queue);
-    LOOP
-        v_in := take_in(
-            v_queue, coalesce(p_now, (extract(epoch FROM clock_timestamp()) * 1000)::bigint), p_unclaimed_ms
-        );
-        PERFORM end_jobs(v_queue, v_in.o_keys, v_in.o_outcomes);
-        PERFORM note_counts(v_queue, p_slot, v_in.o_tallies);
-        EXIT WHEN NOT v_in.o_more;
-    END LOOP;
     UPDATE queue q SET fence = p_successor WHERE q.id = v_queue;
 END $$;
