@@ -140,6 +140,10 @@ class QueuePlugin(ABC, Generic[C]):
         own = config.model_dump(mode="python", exclude=set(BackendConfig.model_fields))
         return tuple((name, repr(value)) for name, value in sorted(own.items()))
 
+    def anchored(self, config: C) -> C:
+        """The config as it is stored for other processes: relative paths are of this one's folder."""
+        return config
+
     def absence(self, config: C) -> str | None:
         """Why no storage can be there yet, where that can be told without making one; None otherwise.
 

@@ -121,7 +121,7 @@ class BackendSettings:
 
     def stored(self, plugin: QueuePlugin[Any], config: BackendConfig) -> StoredConfig:
         """A config as it is to be stored."""
-        return StoredConfig(plugin.id, plugin.config_version, seal(config, self._box))
+        return StoredConfig(plugin.id, plugin.config_version, seal(plugin.anchored(config), self._box))
 
     def accept(
         self, plugin_id: str, values: Mapping[str, Any], document: Document | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from pathlib import Path
 from typing import Any, ClassVar, cast
 from urllib.parse import SplitResult, unquote, urlunsplit
 
@@ -12,6 +13,8 @@ from checkmate_queue.backends.plugin import BackendConfig, QueuePlugin, import_e
 from checkmate_queue.backends.redis.endpoint import SCHEMES, Security, parse_endpoint
 from checkmate_queue.core.errors import ConfigError
 from checkmate_queue.store import Clock, Store
+
+FILES = ("ca_file", "certificate_file", "key_file")
 
 
 class RedisConfig(BackendConfig):
@@ -71,6 +74,10 @@ class RedisPlugin(QueuePlugin[RedisConfig]):
         place = parse_endpoint(config.url)
         hosts = frozenset(place.hosts)  # in any order, they lead to the same servers
         return place.kind, hosts, place.path, place.service, place.database, config.prefix
+
+    def anchored(self, config: RedisConfig) -> RedisConfig:
+        given = {name: value for name in FILES if (value := getattr(config, name)) is not None}
+        return config.model_copy(update={name: str(Path(value).absolute()) for name, value in given.items()})
 
     def create_store(self, config: RedisConfig, clock: Clock | None = None) -> Store:
         engine = import_engine("checkmate_queue.backends.redis.store", "redis", "redis")

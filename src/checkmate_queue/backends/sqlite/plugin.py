@@ -52,6 +52,9 @@ class SqlitePlugin(QueuePlugin[SqliteConfig]):
     def storage_of(self, config: SqliteConfig) -> Hashable:
         return Path(config.path).resolve()
 
+    def anchored(self, config: SqliteConfig) -> SqliteConfig:
+        return config.model_copy(update={"path": str(Path(config.path).absolute())})
+
     def absence(self, config: SqliteConfig) -> str | None:
         place = Path(config.path).absolute()
         try:
