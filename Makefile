@@ -17,14 +17,14 @@ demo: $(DEMO_STAMP) ## Show the queue at work; options in ARGS="..."
 	@$(BIN)/python -m checkmate_queue.cli demo $(ARGS)
 
 test: $(STAMP) ## Run the tests, except the long ones (under 10 minutes)
-	$(BIN)/pytest -m "not full" -n $(PYTEST_WORKERS) $(ARGS)
+	$(BIN)/pytest -m "not full" -n $(PYTEST_WORKERS) --dist worksteal $(ARGS)
 
 coverage: $(STAMP) ## Run the same tests and show which lines they miss (half as long again)
 	$(MAKE) test ARGS="--cov --cov-report=term $(ARGS)"
 
 test-full: $(STAMP) ## Run the long tests: chaos, soak, long histories (up to 45 minutes)
 	$(BIN)/python -m tests.servers.debian
-	$(BIN)/pytest -m full -n $(PYTEST_WORKERS) --timeout=900 --session-timeout=1500 $(ARGS) $(SIDE_BY_SIDE)
+	$(BIN)/pytest -m full -n $(PYTEST_WORKERS) --dist worksteal --timeout=900 --session-timeout=1500 $(ARGS) $(SIDE_BY_SIDE)
 	$(BIN)/pytest -m full --timeout=900 --session-timeout=1500 $(ARGS) $(addprefix --ignore=,$(SIDE_BY_SIDE))
 
 check: $(STAMP) ## Check format, lint, types and import directions
