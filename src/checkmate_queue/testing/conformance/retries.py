@@ -149,14 +149,14 @@ class FailedEntries(Theme):
         assert names(found) == [f"job {number}" for number in reversed(range(25))]
         assert len({entry.entry_id for entry in found}) == 25
 
-    @pytest.mark.parametrize("after", ["nonsense", "-1", "1e3", "٣", "9" * 30])
-    async def test_a_page_after_what_is_no_entry_is_refused(self, h: Harness, after: str) -> None:
+    async def test_a_page_after_what_is_no_entry_is_refused(self, h: Harness) -> None:
         """F4: a mistyped `entry_id` never looks like the end of the list, or like its beginning."""
         worker = await h.worker("w", "g")
         await h.add("a")
         await fail(worker, "a")
-        with pytest.raises(InvalidArgumentError, match="after must be the entry_id"):
-            await h.store.failed(h.queue, after=after)
+        for after in ("nonsense", "-1", "1e3", "٣", "9" * 30):
+            with pytest.raises(InvalidArgumentError, match="after must be the entry_id"):
+                await h.store.failed(h.queue, after=after)
 
     async def test_entries_of_one_group(self, h: Harness) -> None:
         """F4: each group keeps its own entries."""
