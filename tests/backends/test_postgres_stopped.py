@@ -24,28 +24,32 @@ WORKER = """
 import asyncio, pathlib, sys, time
 from checkmate_queue import LeaseLost, QueueManager
 
+def say(line):
+    sys.stdout.write(f"{line}\\n")  # In one piece, since threads speak, too.
+    sys.stdout.flush()
+
 async def hang(job):
-    print("hang", job.data, flush=True)
+    say(f"hang {job.data}")
     try:
         if job.data == "first":
             await asyncio.Event().wait()
     except asyncio.CancelledError:
-        print("cancelled", job.data, flush=True)
+        say(f"cancelled {job.data}")
         raise
 
 def late(job):
-    print("late", job.data, flush=True)
+    say(f"late {job.data}")
     while not pathlib.Path(sys.argv[2]).exists():
         time.sleep(0.01)
-    print("ended", job.data, flush=True)
+    say(f"ended {job.data}")
 
 async def main():
     async with QueueManager(sys.argv[1], lease_seconds=3, max_stalls=100) as manager:
-        manager.on(LeaseLost, lambda event: print("lost", event.deliveries, flush=True))
+        manager.on(LeaseLost, lambda event: say(f"lost {event.deliveries}"))
         queue = manager.get_queue("q")
         await queue.consume(hang, consumer_group="hang")
         await queue.consume(late, consumer_group="late")
-        print("ready", flush=True)
+        say("ready")
         await asyncio.to_thread(sys.stdin.readline)
         await queue.stop(timeout=1)
 

@@ -11,7 +11,7 @@ BEGIN
     SELECT
         array_agg(c.name), array_agg(c.max_stalls), array_agg(c.key), array_agg(c.id), array_agg(c.data),
         array_agg(c.priority), array_agg(c.enqueued_at), array_agg(c.attempts), array_agg(c.stalls),
-        array_agg(c.metadata), array_agg(c.format), count(*) >= 1000 OR count(*) < max(c.found)
+        array_agg(c.metadata), array_agg(c.format), count(*) >= 1000 OR count(*) < coalesce(max(c.found), 0)
     INTO
         o_groups, o_max_stalls,
         o_keys, o_ids, o_data, o_priorities, o_enqueued, o_attempts, o_stalls, o_metadata, o_formats,
