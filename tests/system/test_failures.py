@@ -105,6 +105,25 @@ async def test_the_worker_survives_whatever_a_handler_raises(
     assert len(entry.message) <= 10_010
 
 
+async def test_what_a_handler_raises_forges_no_line_of_the_log(
+    manager_for: ManagerFor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Text from a payload reads as text, in one line."""
+    manager = await manager_for()
+    queue = manager.get_queue("forged")
+
+    async def fail(job: Job[str]) -> None:
+        raise Discard(job.data)
+
+    await queue.consume(fail, consumer_group="g")
+    await queue.enqueue("\x1b[2Jgone\nERROR all is lost")
+    await settled(queue)
+    (message,) = [
+        record.getMessage() for record in caplog.records if "failed for good" in record.getMessage()
+    ]
+    assert message.endswith(r"'\x1b[2Jgone\nERROR all is lost'")
+
+
 @pytest.mark.parametrize("max_retries", [0, 1, 3])
 async def test_a_delivery_is_tried_n_plus_one_times(manager_for: ManagerFor, max_retries: int) -> None:
     """F1: in that group alone; `attempts` counts the failed ones before."""

@@ -314,7 +314,7 @@ class Dispatcher(Service):
             case Fail(_, failure):
                 self.failed += 1
                 log.error(
-                    "%s/%s: %s failed for good: %s: %s",
+                    "%s/%s: %s failed for good: %s: %r",
                     self.queue, self.group, claim.job_id, failure.error_type, failure.message,
                 )  # fmt: skip
                 hub.emit(

@@ -127,7 +127,7 @@ class Keeper(Service):
                 case Fail(_, failure):
                     job_id = lapsed.claim.job_id
                     log.error(
-                        "%s/%s: %s failed for good: %s", self.queue, lapsed.group, job_id, failure.message
+                        "%s/%s: %s failed for good: %r", self.queue, lapsed.group, job_id, failure.message
                     )
                     self._hub.emit(
                         JobFailed(self.queue, job_id, lapsed.group, failure.error_type, failure.message)
