@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from checkmate_queue.backends import discover
+from checkmate_queue.backends.redis.plugin import RedisPlugin
 from checkmate_queue.core.errors import ConfigError, PluginNotFoundError
 from checkmate_queue.manager.address import Address
 
@@ -76,3 +78,8 @@ def test_an_unknown_scheme_shows_the_line_to_add() -> None:
         PluginNotFoundError, match=r"'nats://'.*memory://.*registry\.register\(YourPlugin\(\)\)"
     ):
         Address("nats://host", {}).plugin(discover())
+
+
+def test_the_address_of_a_socket_can_be_given_again() -> None:
+    url = "redis+unix:///run/redis.sock"
+    assert RedisPlugin().address_of(urlsplit(f"{url}?prefix=p")) == {"url": url}

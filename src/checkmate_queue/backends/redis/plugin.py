@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, ClassVar, cast
-from urllib.parse import SplitResult, unquote, urlunsplit
+from urllib.parse import SplitResult, unquote
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -65,7 +65,7 @@ class RedisPlugin(QueuePlugin[RedisConfig]):
     switchable: ClassVar[bool] = True
 
     def address_of(self, url: SplitResult) -> dict[str, Any]:
-        bare = urlunsplit(url._replace(query="", fragment=""))
+        bare = f"{url.scheme}://{url.netloc}{url.path}"  # urlunsplit drops the slashes before an empty host.
         parse_endpoint(bare)
         address, password = _without_password(bare)
         return {"url": address} if password is None else {"url": address, "password": password}
