@@ -21,7 +21,7 @@ from checkmate_queue.cli.demo import shop
 from checkmate_queue.cli.demo.crew import Crew, Lone, Processes
 from checkmate_queue.cli.demo.errors import DemoError
 from checkmate_queue.cli.demo.journey import Journey
-from checkmate_queue.cli.demo.ledger import Ledger
+from checkmate_queue.cli.demo.ledger import Entry, Ledger
 from checkmate_queue.cli.demo.mail_server import MailServer
 from checkmate_queue.cli.demo.observer import Observer
 from checkmate_queue.cli.demo.patterns import exports, health, permissions, reminders, syncs, webhooks
@@ -169,9 +169,11 @@ class Show:
         if left := await health.cancel(office):
             raise DemoError(f"{left} schedules are still there after they were cancelled")
         await self._show()
+        # A dead worker's own group goes when its lease has run out; those who work on notice that.
+        await self._until_empty(self._plan.lease_seconds + SETTLE_SECONDS)
         await self._crew.stop()
         await exports.inspect(office)
-        await self._note_remnants()
+        await office.ledger.write(*await self._until_empty(SETTLE_SECONDS))
         self._phase = "done"
         await self._show()
         return self._judge()
@@ -195,18 +197,18 @@ class Show:
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
             self._observer.look()
 
-    async def _note_remnants(self) -> None:
-        """A queue whose work is done must be empty; what the last handlers settle may take a moment."""
-        ledger, deadline = self._office.ledger, time.monotonic() + SETTLE_SECONDS
+    async def _until_empty(self, seconds: float) -> list[Entry]:
+        """Wait, not for ever, until no job is left, as it must be when the work is done; return what is."""
+        ledger, deadline = self._office.ledger, time.monotonic() + seconds
         while remnants := [
             ledger.entry("remnant", queue=queue.name, job=job.id, facts={"state": job.state})
             for queue in queues_of(self._office.manager)
             for job in await queue.list_jobs()
         ]:
             if time.monotonic() > deadline:
-                await ledger.write(*remnants)
-                return
+                break
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        return remnants
 
     def _judge(self) -> Verdict:
         return judge(self._observer.history(), kill_wanted=not self._plan.in_process)
