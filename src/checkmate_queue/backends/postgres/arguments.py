@@ -19,7 +19,7 @@ from checkmate_queue.core.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from checkmate_queue.backends.postgres.connection import Row
     from checkmate_queue.core.model import NewJob
@@ -118,19 +118,12 @@ def job_columns(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
     )
 
 
-def claims_of(
-    row: Row, attempts: str = "o_attempts", late: Mapping[int, tuple[bytes, bytes]] | None = None
-) -> list[Claim]:
-    """The claims that a row holds as parallel arrays; `late`: the payloads, by key, that it lacks."""
+def claims_of(row: Row, attempts: str = "o_attempts") -> list[Claim]:
+    """The claims that a row holds as parallel arrays."""
     if row["o_keys"] is None:
         return []
-    columns = {name: list(row[attempts if name == "o_attempts" else name]) for name in _CLAIM_COLUMNS}
-    if late is not None:
-        for place, (key, data) in enumerate(zip(columns["o_keys"], columns["o_data"], strict=True)):
-            if data is None and key in late:
-                columns["o_data"][place], columns["o_metadata"][place] = late[key]
-    claims = zip(*columns.values(), strict=True)
-    return [Claim(*values) for values in claims if values[2] is not None]
+    columns = [row[attempts if name == "o_attempts" else name] for name in _CLAIM_COLUMNS]
+    return [Claim(*values) for values in zip(*columns, strict=True)]
 
 
 def schedule_of(row: Row) -> Schedule:

@@ -60,8 +60,11 @@ class Calls:
 
         One whose job has ended meanwhile was lost with its lease, and is left out.
         """
-        payloads = zip(row["o_keys"] or (), row["o_data"] or (), strict=True)
-        lacking = [key for key, data in payloads if data is None]
+        claims = claims_of(row)
+        if None not in (row["o_data"] or ()):
+            return claims
+        payloads = zip(row["o_keys"], row["o_data"], strict=True)
+        absent = lacking = [key for key, data in payloads if data is None]
         late: dict[int, tuple[bytes, bytes]] = {}
         while lacking:
             rows = await self._call_for_rows("payloads", queue, lacking)
@@ -69,7 +72,8 @@ class Calls:
                 break
             late.update({found["key"]: (found["data"], found["metadata"]) for found in rows})
             lacking = lacking[lacking.index(rows[-1]["key"]) + 1 :]
-        return claims_of(row, late=late)
+        ended = set(absent) - late.keys()
+        return [_completed(claim, late.get(claim.key)) for claim in claims if claim.key not in ended]
 
     async def _catch_up(self, queue: str) -> None:
         """Promote everything that is due, batch by batch."""
@@ -84,3 +88,7 @@ class Calls:
     async def _repeat(self, function: str, queue: str) -> None:
         while (await self._call(function, queue, self._now(), self._slot))["o_more"]:
             pass
+
+
+def _completed(claim: Claim, payload: tuple[bytes, bytes] | None) -> Claim:
+    return claim if payload is None else claim._replace(data=payload[0], metadata=payload[1])

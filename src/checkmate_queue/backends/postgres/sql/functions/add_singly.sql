@@ -9,7 +9,7 @@ CREATE OR REPLACE FUNCTION add_singly(
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_size bigint := 0;
-    v_most bigint := 5000;
+    v_most bigint := most_deliveries();
     v_new bigint;
     v_unit record;
     v_stored record;

@@ -13,7 +13,7 @@ BEGIN
     IF p_limit IS NULL AND (cardinality(v_groups) > 0 OR true <> ALL (p_drops)) THEN
         v_stored := add_unit(
             p_queue, p_now, p_unclaimed_ms, v_groups,
-            p_ids, p_data, p_metadata, p_priorities, p_delays, p_expiries, p_drops, p_tokens, p_enqueued, 5000
+            p_ids, p_data, p_metadata, p_priorities, p_delays, p_expiries, p_drops, p_tokens, p_enqueued, most_deliveries()
         );
     ELSE
         v_stored := add_singly(

@@ -7,9 +7,9 @@ CREATE OR REPLACE FUNCTION claims(
 ) LANGUAGE plpgsql AS $$
 BEGIN
     SELECT
-        array_agg(c.key), array_agg(c.id), array_agg(CASE WHEN c.before < 4194304 THEN c.data END),
+        array_agg(c.key), array_agg(c.id), array_agg(CASE WHEN c.before < answer_bytes() THEN c.data END),
         array_agg(c.priority), array_agg(c.enqueued_at), array_agg(c.attempts), array_agg(c.stalls),
-        array_agg(CASE WHEN c.before < 4194304 THEN c.metadata END), array_agg(c.format)
+        array_agg(CASE WHEN c.before < answer_bytes() THEN c.metadata END), array_agg(c.format)
     INTO o_keys, o_ids, o_data, o_priorities, o_enqueued, o_attempts, o_stalls, o_metadata, o_formats
     FROM (
         SELECT

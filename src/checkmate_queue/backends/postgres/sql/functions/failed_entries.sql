@@ -17,5 +17,5 @@ BEGIN
             WHERE e.queue_id = v_queue AND e.entry < p_before AND (p_group IS NULL OR e.group_name = p_group)
             ORDER BY e.entry DESC LIMIT p_limit
         ) k
-    ) f WHERE f.before < 4194304 ORDER BY f.entry DESC;
+    ) f WHERE f.before < answer_bytes() ORDER BY f.entry DESC;
 END $$;

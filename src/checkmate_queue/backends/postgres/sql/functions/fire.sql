@@ -16,7 +16,7 @@ DECLARE
     v_keys bigint[] := '{}';
     v_outcomes text[] := '{}';
     v_tallies tally[] := '{}';
-    v_most bigint := 5000;
+    v_most bigint := most_deliveries();
 BEGIN
     v := enter(p_queue, p_now, false);
     o_fired := '{}';

@@ -7,7 +7,7 @@ DECLARE
     );
 BEGIN
     RETURN (
-        SELECT count(*) > 1000 OR sum(CASE d.group_id WHEN 0 THEN v_groups ELSE 1 END) > 5000 FROM (
+        SELECT count(*) > 1000 OR sum(CASE d.group_id WHEN 0 THEN v_groups ELSE 1 END) > most_deliveries() FROM (
             SELECT w.group_id FROM delivery w WHERE w.queue_id = p_queue AND w.state >= 3 AND w.at <= p_now
             ORDER BY w.at, w.key LIMIT 1001
         ) d

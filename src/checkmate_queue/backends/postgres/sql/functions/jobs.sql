@@ -52,7 +52,7 @@ BEGIN
         SELECT b.key FROM (
             SELECT j.key, sum(octet_length(j.data)) OVER (ORDER BY j.key) - octet_length(j.data) AS before
             FROM job j WHERE j.queue_id = v_queue AND j.key = ANY (v_keys)
-        ) b WHERE b.before < 4194304 OR p_id IS NOT NULL
+        ) b WHERE b.before < answer_bytes() OR p_id IS NOT NULL
     );
     RETURN QUERY
     SELECT
@@ -89,5 +89,5 @@ BEGIN
               AND (p_id IS NULL OR u.id = p_id) AND coalesce(i.at + u.expiry > v_now, true)
             ORDER BY i.key, u.ord LIMIT p_limit
         ) l
-    ) w WHERE w.before < 4194304 ORDER BY w.place;
+    ) w WHERE w.before < answer_bytes() ORDER BY w.place;
 END $$;

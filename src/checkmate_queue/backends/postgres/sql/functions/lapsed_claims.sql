@@ -30,5 +30,5 @@ BEGIN
         JOIN consumer_group g ON g.id = d.group_id
         JOIN job j ON j.queue_id = p_queue AND j.key = d.key
         ORDER BY d.place
-    ) c WHERE c.before < 4194304;
+    ) c WHERE c.before < answer_bytes();
 END $$;

@@ -12,5 +12,5 @@ BEGIN
             sum(octet_length(j.data) + octet_length(j.metadata)) OVER (ORDER BY u.ord)
                 - octet_length(j.data) - octet_length(j.metadata) AS before
         FROM unnest(p_keys) WITH ORDINALITY u(key, ord) JOIN job j ON j.queue_id = v_queue AND j.key = u.key
-    ) b WHERE b.before < 4194304 ORDER BY b.ord;
+    ) b WHERE b.before < answer_bytes() ORDER BY b.ord;
 END $$;

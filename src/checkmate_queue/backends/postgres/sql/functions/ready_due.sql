@@ -32,7 +32,7 @@ BEGIN
                 ORDER BY d.at, d.key LIMIT 1000 FOR UPDATE SKIP LOCKED
             ) o
             ORDER BY o.at, o.key, o.group_id
-        ) w WHERE w.deliveries <= greatest(5000, v_size)
+        ) w WHERE w.deliveries <= greatest(most_deliveries(), v_size)
     ) n;
     WITH moved AS (
         UPDATE delivery d SET

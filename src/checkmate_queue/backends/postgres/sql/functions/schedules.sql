@@ -19,7 +19,7 @@ BEGIN
         SELECT b.id FROM (
             SELECT s.id, sum(octet_length(s.data)) OVER (ORDER BY s.id) - octet_length(s.data) AS before
             FROM schedule s WHERE s.queue_id = v_queue AND s.id = ANY (v_ids) AND s.id > p_after
-        ) b WHERE b.before < 4194304
+        ) b WHERE b.before < answer_bytes()
     );
     RETURN QUERY
     SELECT
