@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import TypeVar
 
 from checkmate_queue.core.durations import MAX_SECONDS, is_number
 from checkmate_queue.core.errors import InvalidArgumentError
@@ -18,6 +19,8 @@ MAX_METADATA_BYTES = 8192
 # Control characters (C0, DEL, C1) and lone surrogates.
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ENTRY_ID = re.compile("[0-9]{1,18}")
+
+First = TypeVar("First")
 
 
 def check_name(kind: str, value: object, max_bytes: int = MAX_ID_BYTES) -> str:
@@ -38,10 +41,10 @@ def check_name(kind: str, value: object, max_bytes: int = MAX_ID_BYTES) -> str:
     return value if type(value) is str else str.__str__(value)
 
 
-def entry_number(after: str) -> int | None:
-    """The number in the `entry_id` of a failed entry where a page starts; None for the first page."""
+def entry_number(after: str, first: First) -> int | First:
+    """The number in the `entry_id` of the failed entry that a page follows; `first` where there is none."""
     if not after:
-        return None
+        return first
     if not _ENTRY_ID.fullmatch(after):
         raise InvalidArgumentError(
             f"after must be the entry_id of a failed entry, as a listing shows it, not {excerpt(after)}"

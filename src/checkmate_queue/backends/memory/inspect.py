@@ -17,6 +17,7 @@ from checkmate_queue.core.model import (
     WorkerRecord,
 )
 from checkmate_queue.core.statistics import queue_stats
+from checkmate_queue.core.validation import entry_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from checkmate_queue.backends.memory.failed import FailedEntry
     from checkmate_queue.backends.memory.state import Group, Job, QueueState
     from checkmate_queue.core.model import Millis
-from checkmate_queue.core.validation import entry_number
 
 
 def stats_of(queue: QueueState, now: Millis) -> QueueStats:
@@ -120,7 +120,7 @@ def failed_record(entry: FailedEntry) -> FailedRecord:
 
 def select_failed(queue: QueueState, group: str | None, after: str, limit: int) -> list[FailedRecord]:
     """See `Inspector.failed`."""
-    entries = queue.failed.newest_first(entry_number(after))
+    entries = queue.failed.newest_first(entry_number(after, None))
     return [
         failed_record(entry)
         for entry in islice((entry for entry in entries if group in (None, entry.group)), limit)

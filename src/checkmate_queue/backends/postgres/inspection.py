@@ -17,11 +17,11 @@ from checkmate_queue.core.model import (
     QueueStats,
     WorkerRecord,
 )
+from checkmate_queue.core.validation import entry_number
 
 if TYPE_CHECKING:
     from checkmate_queue.backends.postgres.connection import Row
     from checkmate_queue.core.model import Millis
-from checkmate_queue.core.validation import entry_number
 
 _PAGE = 500
 _NEVER = 1 << 62
@@ -83,8 +83,7 @@ class Inspection(Calls):
         self, queue: str, group: str | None = None, after: str = "", limit: int = 100
     ) -> list[FailedRecord]:
         """See `Inspector.failed`."""
-        number = entry_number(after)
-        before = _NEVER if number is None else number
+        before = entry_number(after, _NEVER)
         rows: list[Row] = []
         while len(rows) < limit:
             page = await self._call_for_rows("failed_entries", queue, group, before, limit - len(rows))

@@ -15,6 +15,7 @@ from checkmate_queue.backends.redis.records import (
     unpack_worker,
 )
 from checkmate_queue.core.model import GroupRecord, QueueStats
+from checkmate_queue.core.validation import entry_number
 from checkmate_queue.store import BATCH, FencedError, UnknownQueueError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from checkmate_queue.backends.redis.connection import Argument, Connection
     from checkmate_queue.core.model import FailedRecord, JobRecord, JobState, WorkerRecord
-from checkmate_queue.core.validation import entry_number
 
 
 async def queues(connection: Connection) -> list[str]:
@@ -71,8 +71,7 @@ async def failed(
 ) -> list[FailedRecord]:
     """failed.lua: failed entries, the newest first."""
     found: list[FailedRecord] = []
-    number = entry_number(after)
-    before: Argument = "" if number is None else number
+    before: Argument = entry_number(after, "")
     while len(found) < limit and before != 0:
         reply = await connection.run("failed", queue, before, limit - len(found), group or "")
         before, *values = reply.values

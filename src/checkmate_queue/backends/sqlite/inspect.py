@@ -19,13 +19,13 @@ from checkmate_queue.core.model import (
     WorkerRecord,
 )
 from checkmate_queue.core.statistics import queue_stats
+from checkmate_queue.core.validation import entry_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from checkmate_queue.backends.sqlite.transaction import Row, Transaction
     from checkmate_queue.core.model import Millis
-from checkmate_queue.core.validation import entry_number
 
 _AT_ONCE = 500
 _NEVER = 1 << 62
@@ -135,8 +135,7 @@ def failed(tx: Transaction, queue: str, group: str | None, after: str, limit: in
     row = tx.one("queue_numbers", (queue,))
     if row is None:
         return []
-    number = entry_number(after)
-    before = _NEVER if number is None else number
+    before = entry_number(after, _NEVER)
     return [
         FailedRecord(
             entry_id=f"{number:016d}",
