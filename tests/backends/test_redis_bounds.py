@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,27 +25,11 @@ from checkmate_queue.testing.clock import TravellingClock
 if TYPE_CHECKING:
     from tests.servers.redis_storage import RedisStorage
 
-pytest_plugins = ["tests.servers.valkey"]
+pytest_plugins = ["tests.backends.redis_desk"]
 
 QUEUE = "queue"
 LEASE = 600_000
 DAY = 86_400_000
-
-
-@pytest.fixture
-def clock() -> TravellingClock:
-    """The engine's clock."""
-    return TravellingClock()
-
-
-@pytest.fixture
-async def store(redis_storage: RedisStorage, clock: TravellingClock) -> AsyncIterator[RedisStore]:
-    """An open store with one queue."""
-    store = await redis_storage.connect(clock)
-    await store.open()
-    await store.register(QUEUE)
-    yield store
-    await store.close()
 
 
 def shorten_steps(monkeypatch: pytest.MonkeyPatch) -> None:

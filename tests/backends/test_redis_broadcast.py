@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +14,7 @@ from checkmate_queue.testing.clock import TravellingClock
 if TYPE_CHECKING:
     from tests.servers.redis_storage import RedisStorage
 
-pytest_plugins = ["tests.servers.valkey"]
+pytest_plugins = ["tests.backends.redis_desk"]
 
 QUEUE = "news"
 GROUPS = 1000
@@ -23,22 +23,6 @@ HOUR = 3_600_000
 """For so long producers leave it to those who tick to find out who is dead."""
 MOST_PUSHES = 5_000
 """Above what one script may push."""
-
-
-@pytest.fixture
-def clock() -> TravellingClock:
-    """The engine's clock."""
-    return TravellingClock()
-
-
-@pytest.fixture
-async def store(redis_storage: RedisStorage, clock: TravellingClock) -> AsyncIterator[RedisStore]:
-    """An open store with one queue."""
-    store = await redis_storage.connect(clock)
-    await store.open()
-    await store.register(QUEUE)
-    yield store
-    await store.close()
 
 
 async def instances(store: RedisStore, count: int = GROUPS) -> list[Epoch]:

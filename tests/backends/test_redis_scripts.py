@@ -29,27 +29,11 @@ if TYPE_CHECKING:
     from tests.servers.redis_storage import RedisStorage
     from tests.servers.valkey import Serve
 
-pytest_plugins = ["tests.servers.valkey"]
+pytest_plugins = ["tests.backends.redis_desk"]
 
 QUEUE = "queue"
 LEASE = 30_000
 MANY = 5000
-
-
-@pytest.fixture
-def clock() -> TravellingClock:
-    """The engine's clock."""
-    return TravellingClock()
-
-
-@pytest.fixture
-async def store(redis_storage: RedisStorage, clock: TravellingClock) -> AsyncIterator[RedisStore]:
-    """An open store with one queue."""
-    store = await redis_storage.connect(clock)
-    await store.open()
-    await store.register(QUEUE)
-    yield store
-    await store.close()
 
 
 @pytest.fixture

@@ -123,9 +123,7 @@ async def crash(crew: Crew, jobs: int, kills: int | None = None) -> None:
         return kills is None or len(crew.killed) < kills
 
     async with employed(crew) as queue:
-        await production.run(queue, jobs)
-        await kill_and_replace(crew, queue, jobs // 10, more)
-        while kills is not None and more():
+        while not production.accepted or (kills is not None and more()):
             await production.run(queue, jobs)
             await kill_and_replace(crew, queue, jobs // 10, more)
         stats = await settled(queue)

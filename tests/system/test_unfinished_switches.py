@@ -50,13 +50,8 @@ async def test_next_switch_ends_what_was_left(
         assert (await again.preview_switch("sqlite", config(tmp_path, name))).migrated_jobs == 3
 
 
-async def test_switch_whose_process_lives_is_not_ended(
-    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """B6: the second one is refused, however long the first one takes."""
-    first, second = [await started(url(tmp_path, "a")) for _ in range(2)]
-    await first.get_queue("q").enqueue(1)
-    monkeypatch.setattr(mover, "BEAT_SECONDS", 0.05)
+def halt_restoring(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """Have switches wait before they write into the new backend; events: one does so, and it may go on."""
     restore, reached, go_on = SqliteStore.restore, asyncio.Event(), asyncio.Event()
 
     async def slowly(store: SqliteStore, *args: Any) -> None:
@@ -65,6 +60,17 @@ async def test_switch_whose_process_lives_is_not_ended(
         await restore(store, *args)
 
     monkeypatch.setattr(SqliteStore, "restore", slowly)
+    return reached, go_on
+
+
+async def test_switch_whose_process_lives_is_not_ended(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B6: the second one is refused, however long the first one takes."""
+    first, second = [await started(url(tmp_path, "a")) for _ in range(2)]
+    await first.get_queue("q").enqueue(1)
+    monkeypatch.setattr(mover, "BEAT_SECONDS", 0.05)
+    reached, go_on = halt_restoring(monkeypatch)
     switching = asyncio.create_task(first.set_active_backend("sqlite", config(tmp_path, "b")))
     await reached.wait()
     for call in (second.set_active_backend, second.preview_switch):
@@ -109,14 +115,7 @@ async def test_switches_of_two_settings_stores(
     first = await started(url(tmp_path, "a"))
     second = await started(url(tmp_path, "a"), settings=url(tmp_path, "settings"))
     await first.get_queue("q").enqueue_many(range(3))
-    restore, reached, go_on = SqliteStore.restore, asyncio.Event(), asyncio.Event()
-
-    async def slowly(store: SqliteStore, *args: Any) -> None:
-        reached.set()
-        await go_on.wait()
-        await restore(store, *args)
-
-    monkeypatch.setattr(SqliteStore, "restore", slowly)
+    reached, go_on = halt_restoring(monkeypatch)
     switches = [asyncio.create_task(first.set_active_backend("sqlite", config(tmp_path, "b")))]
     await reached.wait()
     switches.append(asyncio.create_task(second.set_active_backend("sqlite", config(tmp_path, "c"))))
